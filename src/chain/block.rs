@@ -1,0 +1,268 @@
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+
+use super::{BuildError, Plugin, Server, ServerSlot, Waiting};
+use crate::{http::Handler, metrics::Registry, wire::Name};
+
+/// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
+pub struct Block<'a> {
+    zones: &'a [Name],
+    servers: Vec<String>,
+    registry: &'a Arc<Registry>,
+    shared: &'a Shared,
+    probes: &'a Arc<Probes>,
+    slot: &'a ServerSlot,
+    control: &'a Control,
+    name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
+    parts: BlockParts,
+}
+
+/// What the directives of a block have registered.
+#[derive(Default)]
+pub struct BlockParts {
+    /// Links of the chain, in the order of the directive table.
+    pub links: Vec<Box<dyn Plugin>>,
+    /// Hosts to listen on (`bind`); empty = all addresses.
+    pub hosts: Vec<String>,
+    /// HTTP endpoints.
+    pub http: Vec<HttpEndpoint>,
+    /// Tasks that run as long as the site is the one that serves.
+    pub tasks: Vec<Waiting<()>>,
+    /// Futures to wait for before the site serves; each bounds its own time.
+    pub before_serving: Vec<Waiting<()>>,
+    /// Tasks that start when the site serves and that need to know its addresses.
+    pub after_start: Vec<Box<dyn FnOnce(Started) -> Waiting<()> + Send>>,
+    /// How long to go on answering after SIGTERM (`health { lameduck }`).
+    pub lameduck: Option<Duration>,
+    /// How often to look for a changed Corefile (`reload`): interval and jitter.
+    pub reload: Option<(Duration, Duration)>,
+    /// `debug` stands in the block.
+    pub debug: bool,
+    /// `errors { stacktrace }` stands in the block.
+    pub stacktrace: bool,
+}
+
+/// Where a site serves.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The addresses of the block's plain DNS listeners.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// An HTTP endpoint that a directive asks for.
+#[derive(Clone)]
+pub struct HttpEndpoint {
+    /// Address as the Corefile has it: `:8080`, `localhost:9153`.
+    pub address: String,
+    /// Path, compared as a whole.
+    pub path: &'static str,
+    /// Makes the reply.
+    pub handler: Handler,
+    /// What a taken port means.
+    pub on_bind_failure: OnBindFailure,
+    /// Name of the directive, for messages.
+    pub directive: &'static str,
+}
+
+/// What it means that an HTTP endpoint's address cannot be bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBindFailure {
+    /// The server does not start.
+    Fatal,
+    /// It is logged as an error, and the server starts.
+    Log,
+}
+
+impl<'a> Block<'a> {
+    /// A block in which nothing is registered yet. `name_servers` turns bind hosts into server labels.
+    pub fn new(
+        zones: &'a [Name],
+        registry: &'a Arc<Registry>,
+        shared: &'a Shared,
+        probes: &'a Arc<Probes>,
+        slot: &'a ServerSlot,
+        control: &'a Control,
+        name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
+    ) -> Self {
+        let servers = name_servers(&[]);
+        Self { zones, servers, registry, shared, probes, slot, control, name_servers, parts: BlockParts::default() }
+    }
+
+    /// The block's zones; [`super::Place::zone`] is an index into them.
+    pub const fn zones(&self) -> &[Name] {
+        self.zones
+    }
+
+    /// Labels of the block's listeners such as `dns://:53`; [`super::Place::server`] is an index into them.
+    pub fn servers(&self) -> &[String] {
+        &self.servers
+    }
+
+    /// The process's metrics.
+    pub const fn registry(&self) -> &Arc<Registry> {
+        self.registry
+    }
+
+    /// Appends a link to the chain.
+    pub fn link(&mut self, plugin: impl Plugin) {
+        self.parts.links.push(Box::new(plugin));
+    }
+
+    /// Listens on these hosts instead of on all addresses. Must be called by directives that stand before all that
+    /// ask for [`Block::servers`]; the directive table sees to that.
+    pub fn listen_on(&mut self, hosts: impl IntoIterator<Item = String>) {
+        self.parts.hosts.extend(hosts);
+        self.servers = (self.name_servers)(&self.parts.hosts);
+    }
+
+    /// Serves an HTTP path.
+    pub fn http(&mut self, endpoint: HttpEndpoint) {
+        self.parts.http.push(endpoint);
+    }
+
+    /// Runs a task as long as the site serves.
+    pub fn task(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.parts.tasks.push(Box::pin(task));
+    }
+
+    /// Waits for a future before the site serves. The future must bound its own time.
+    pub fn before_serving(&mut self, future: impl Future<Output = ()> + Send + 'static) {
+        self.parts.before_serving.push(Box::pin(future));
+    }
+
+    /// Runs a task once the site serves.
+    pub fn after_start<F>(&mut self, start: impl FnOnce(Started) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.parts.after_start.push(Box::new(move |started| Box::pin(start(started))));
+    }
+
+    /// An expensive thing that outlives a reload as long as its key does not change: the watched cluster, a cache,
+    /// a pool. Made if neither this site nor the one before has it.
+    ///
+    /// # Errors
+    /// What `make` says.
+    pub fn shared<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<Arc<T>, BuildError> {
+        self.shared.find(key, make)
+    }
+
+    /// Answers `ready` for this plugin.
+    pub fn probe(&self, plugin: &'static str, is_ready: impl Fn() -> bool + Send + Sync + 'static) {
+        self.probes.add(plugin, Box::new(is_ready));
+    }
+
+    /// All readiness probes of the site, those of later blocks included.
+    pub fn probes(&self) -> Arc<Probes> {
+        Arc::clone(self.probes)
+    }
+
+    /// The whole server, for looking names up as a client would.
+    pub fn server(&self) -> Server {
+        self.slot.server()
+    }
+
+    /// How to end the process.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Sets what is not a list: lameduck, reload interval, debug, stacktrace.
+    pub const fn parts(&mut self) -> &mut BlockParts {
+        &mut self.parts
+    }
+
+    /// What has been registered.
+    pub fn into_parts(self) -> BlockParts {
+        self.parts
+    }
+}
+
+/// Things kept across reloads by type and key.
+#[derive(Default)]
+pub struct Shared {
+    previous: HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>,
+    current: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Shared {
+    /// An empty store that looks into an earlier one before it makes anything.
+    #[must_use]
+    pub fn after(earlier: &Self) -> Self {
+        let previous = earlier.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { previous, current: Mutex::default() }
+    }
+
+    /// Forgets what the earlier site had and this one did not ask for.
+    pub fn forget_previous(&mut self) {
+        self.previous.clear();
+    }
+
+    fn find<T: Send + Sync + 'static>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<Arc<T>, BuildError> {
+        let key = (TypeId::of::<T>(), key.to_owned());
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = current.get(&key).or_else(|| self.previous.get(&key)).cloned()
+            && let Ok(found) = found.downcast::<T>()
+        {
+            current.insert(key, Arc::clone(&found) as Arc<dyn Any + Send + Sync>);
+            return Ok(found);
+        }
+        let made = Arc::new(make()?);
+        current.insert(key, Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        Ok(made)
+    }
+}
+
+/// Says whether a plugin is ready.
+pub type Probe = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// The readiness probes of a site.
+#[derive(Default)]
+pub struct Probes(Mutex<Vec<(&'static str, Probe)>>);
+
+impl Probes {
+    fn add(&self, plugin: &'static str, probe: Probe) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((plugin, probe));
+    }
+
+    /// Names of the plugins that are not ready, sorted, each once.
+    pub fn not_ready(&self) -> Vec<&'static str> {
+        let probes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<_> = probes.iter().filter(|(_, probe)| !probe()).map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// Lets a plugin end the process, as `loop` must.
+#[derive(Clone)]
+pub struct Control(mpsc::UnboundedSender<String>);
+
+impl Control {
+    /// A control and the other end of it, where the reason arrives.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<String>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Ends the process with exit code 1 after logging `reason` as fatal.
+    pub fn exit(&self, reason: String) {
+        _ = self.0.send(reason);
+    }
+}

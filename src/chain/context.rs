@@ -1,0 +1,78 @@
+use std::{net::SocketAddr, time::Instant};
+
+use crate::wire::{Query, Question};
+
+/// Everything that is known of a query on its way through a chain.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The query as the client sent it.
+    pub query: Query,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// The address that was asked.
+    pub local: SocketAddr,
+    /// How it came.
+    pub transport: Transport,
+    /// When it came.
+    pub start: Instant,
+    /// Which listener and zone it was routed to.
+    pub place: Place,
+    /// How many plugins of the chain the query has passed: those hear of the response and of its leaving.
+    pub(super) passed: usize,
+    instead: Option<Box<Question>>,
+}
+
+/// How a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A datagram; the answer must fit the client's buffer.
+    Udp,
+    /// A stream; the answer may have 65,535 octets.
+    Tcp,
+}
+
+impl Transport {
+    /// As the `proto` label and `log` write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// Which part of the site a query was routed to. Plugins keep metric handles by these numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Number of the listener in the site.
+    pub listener: u16,
+    /// Number of the listener among those of the server block: index into [`super::Block::servers`].
+    pub server: u16,
+    /// Number of the zone among those of the server block: index into [`super::Block::zones`].
+    pub zone: u16,
+}
+
+impl Context {
+    /// A context at the start of a chain.
+    pub fn new(query: Query, peer: SocketAddr, local: SocketAddr, transport: Transport, start: Instant) -> Self {
+        Self { query, peer, local, transport, start, place: Place::default(), passed: 0, instead: None }
+    }
+
+    /// The question as it is now.
+    pub fn question(&self) -> &Question {
+        self.instead.as_deref().unwrap_or(&self.query.question)
+    }
+
+    /// Puts another question in place of the client's for the rest of the chain.
+    pub fn ask_instead(&mut self, question: Question) {
+        self.instead = Some(Box::new(question));
+    }
+
+    /// The largest answer that the client can take, in octets.
+    pub fn limit(&self) -> usize {
+        match self.transport {
+            Transport::Udp => self.query.udp_limit(),
+            Transport::Tcp => crate::wire::MAX_MESSAGE,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How plugins meet: a chain is a list, and a query walks along it until some plugin answers. The response walks
+//! back through those that it passed.
+//!
+//! ```text
+//!   query     errors ──► log ──► cache ──► kubernetes ──► forward
+//!               Next      Next     Next       Answer
+//!   response  errors ◄── log ◄── cache ◄──────┘
+//!   sent      errors ◄── log ◄── cache        (the bytes have left: count, log)
+//! ```
+//!
+//! A plugin that must wait for somebody returns [`Step::Wait`]; the walk is parked and goes on when its future is
+//! done. Start reading at [`Plugin`]; `walk.rs` is the loop, `directive.rs` is how a Corefile word becomes a plugin.
+
+mod block;
+#[cfg(test)]
+pub mod case;
+mod context;
+mod directive;
+mod rest;
+mod walk;
+mod zones;
+
+use std::{future::Future, pin::Pin};
+
+pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started};
+pub use context::{Context, Place, Transport};
+pub use directive::{Build, BuildError, Directive, Keys};
+pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
+pub use walk::{Chain, Outcome, Parked};
+pub use zones::ZoneSet;
+
+use crate::wire::{Flags, Response};
+
+/// A boxed future that may move between threads.
+pub type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A link of the chain.
+pub trait Plugin: Send + Sync + 'static {
+    /// The directive's name, as logs and the `plugin` label write it.
+    fn name(&self) -> &'static str;
+
+    /// The query on its way in.
+    fn query(&self, _cx: &mut Context, _rest: Rest<'_>) -> Step {
+        Step::Next
+    }
+
+    /// The response on its way out. Called for the plugins that said [`Step::Next`], last first; the plugin that
+    /// answered is not called.
+    fn response(&self, _cx: &mut Context, _response: &mut Response) {}
+
+    /// The bytes have left: log, count. Called for the same plugins as `response`.
+    fn sent(&self, _cx: &Context, _sent: &Sent<'_>) {}
+}
+
+/// What a plugin does with a query.
+pub enum Step {
+    /// Not mine.
+    Next,
+    /// Here is the answer (or the refusal, or the failure with its cause).
+    Answer(Response),
+    /// I must ask somebody; park the query.
+    Wait(Waiting<Response>),
+    /// Say nothing at all.
+    Drop,
+}
+
+impl From<Response> for Step {
+    fn from(response: Response) -> Self {
+        Self::Answer(response)
+    }
+}
+
+/// A response that has left, for [`Plugin::sent`].
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// The response as it was after all plugins.
+    pub response: &'a Response,
+    /// Length of the message in octets.
+    pub size: usize,
+    /// The header's flags as they were written.
+    pub flags: Flags,
+    /// When it left.
+    pub now: std::time::Instant,
+}

@@ -1,0 +1,80 @@
+use std::sync::{Arc, OnceLock, Weak};
+
+use super::{Chain, Context, Outcome, Waiting};
+use crate::wire::{Failure, Rcode, Response};
+
+/// What stands behind a plugin in its chain. Costs nothing until it is kept.
+#[derive(Clone, Copy)]
+pub struct Rest<'a> {
+    chain: &'a Arc<Chain>,
+    at: usize,
+}
+
+impl<'a> Rest<'a> {
+    pub(super) const fn new(chain: &'a Arc<Chain>, at: usize) -> Self {
+        Self { chain, at }
+    }
+
+    /// Keeps the rest of the chain for asking it again later.
+    pub fn keep(&self) -> Asker {
+        Asker { chain: Arc::clone(self.chain), from: self.at }
+    }
+}
+
+/// Asks the remainder of a chain: for prefetch, search paths, address synthesis.
+#[derive(Clone)]
+pub struct Asker {
+    chain: Arc<Chain>,
+    from: usize,
+}
+
+impl Asker {
+    /// Takes a query along the remainder of the chain. `None` if a plugin wants no answer sent.
+    pub async fn ask(&self, mut cx: Context) -> Option<Response> {
+        match self.chain.walk_from(self.from, &mut cx) {
+            Outcome::Answered(response) => Some(response),
+            Outcome::Parked(parked) => Some(parked.finish(&mut cx).await),
+            Outcome::Dropped => None,
+        }
+    }
+}
+
+/// Routes a query as if a client had sent it: implemented by the compiled site.
+pub trait Inquire: Send + Sync {
+    /// Asks the listener that `cx.place` names.
+    fn inquire(&self, cx: Context) -> Waiting<Option<Response>>;
+}
+
+/// Where a site puts itself once it is complete.
+#[derive(Clone, Default)]
+pub struct ServerSlot(Arc<OnceLock<Weak<dyn Inquire>>>);
+
+impl ServerSlot {
+    /// Fills the slot; later calls change nothing.
+    pub fn fill(&self, site: Weak<dyn Inquire>) {
+        _ = self.0.set(site);
+    }
+
+    /// The handle that plugins keep.
+    pub fn server(&self) -> Server {
+        Server(self.clone())
+    }
+}
+
+/// The whole server, for plugins that must look a name up as a client would (CNAME targets, say).
+#[derive(Clone, Default)]
+pub struct Server(ServerSlot);
+
+impl Server {
+    /// Asks the listener that the query came to. SERVFAIL if the site is gone.
+    pub async fn ask(&self, cx: Context) -> Response {
+        let site = self.0.0.get().and_then(Weak::upgrade);
+        let answer = match site {
+            Some(site) => site.inquire(cx).await,
+            None => None,
+        };
+        answer.unwrap_or_else(|| {
+            Response::failure(Rcode::SERVFAIL, Failure::Server("the server gave no answer to itself".into()))
+        })
+    }
+}

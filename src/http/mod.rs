@@ -1,0 +1,143 @@
+//! One small HTTP/1.1 listener that `health`, `ready` and `prometheus` share.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use http_body_util::Full;
+use hyper::{Request, Response, body::Bytes, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// Longest time for a request's header, and for an idle connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many connections an address serves at once; further ones wait in the kernel's queue.
+const CONNECTIONS: usize = 64;
+
+/// Makes the reply to a GET of one path.
+pub type Handler = Arc<dyn Fn() -> Reply + Send + Sync>;
+
+/// What a handler says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status code.
+    pub status: u16,
+    /// Media type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A short text.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: text.into().into_bytes() }
+    }
+}
+
+/// A bound address with the paths that are served there. Paths can be changed while it runs; dropping it closes it.
+pub struct Listener {
+    address: SocketAddr,
+    routes: Arc<RwLock<HashMap<String, Handler>>>,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Binds an address and serves on it. Needs a tokio runtime. The port is not shared with other processes.
+    ///
+    /// # Errors
+    /// The address cannot be resolved or bound.
+    pub async fn bind(address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(with_host(address)).await?;
+        let address = listener.local_addr()?;
+        let routes = Arc::<RwLock<HashMap<String, Handler>>>::default();
+        let task = tokio::spawn(accept(listener, Arc::clone(&routes)));
+        Ok(Self { address, routes, task })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves these paths from now on, and no others.
+    pub fn serve(&self, routes: HashMap<String, Handler>) {
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = routes;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// `:8080` means all addresses, as in Go.
+pub fn with_host(address: &str) -> String {
+    if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() }
+}
+
+async fn accept(listener: TcpListener, routes: Arc<RwLock<HashMap<String, Handler>>>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: others must get a chance to close theirs.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let routes = Arc::clone(&routes);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let reply = reply_to(&request, &routes);
+                async move { reply }
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+            // The header time-out also ends idle kept-alive connections.
+            if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!(%error, "HTTP connection ended early");
+            }
+            drop(place);
+        });
+    }
+}
+
+fn reply_to<B>(
+    request: &Request<B>,
+    routes: &RwLock<HashMap<String, Handler>>,
+) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
+    let handler = routes.read().unwrap_or_else(PoisonError::into_inner).get(request.uri().path()).cloned();
+    let reply = handler.map_or_else(|| Reply::text(404, "404 page not found\n"), |handler| handler());
+    Response::builder()
+        .status(reply.status)
+        .header("content-type", reply.content_type)
+        .body(Full::new(Bytes::from(reply.body)))
+}
+
+/// Asks one path and gives the status code: for a server that probes itself.
+///
+/// # Errors
+/// No connection, no answer within `patience`, or something that is not HTTP.
+pub async fn probe(address: SocketAddr, path: &str, patience: Duration) -> io::Result<u16> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut reply = Vec::with_capacity(256);
+        stream.take(4096).read_to_end(&mut reply).await?;
+        let status = reply.split(|&octet| octet == b' ').nth(1).and_then(|code| std::str::from_utf8(code).ok());
+        status.and_then(|code| code.parse().ok()).ok_or_else(|| io::Error::other("no HTTP status line"))
+    };
+    timeout(patience, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}

@@ -1,0 +1,176 @@
+//! The metric registry: handed down, never global. Families are made once by name and found again after a reload,
+//! so that counters go on.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use prometheus::{
+    Encoder, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+pub use prometheus::{
+    Histogram, HistogramVec as HistogramFamily, IntCounter as Counter, IntCounterVec as CounterFamily,
+    IntGauge as Gauge, IntGaugeVec as GaugeFamily,
+};
+
+/// Bucket bounds of request durations, seconds: 0.25 ms doubled up to 8.192 s.
+pub const TIME_BUCKETS: [f64; 16] = [
+    0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192,
+];
+
+/// Coarse bounds of durations, seconds: 0.25 ms times ten up to 2.5 s.
+pub const SLIM_TIME_BUCKETS: [f64; 5] = [0.00025, 0.0025, 0.025, 0.25, 2.5];
+
+/// Bucket bounds of message sizes, octets.
+pub const SIZE_BUCKETS: [f64; 14] = [
+    0., 100., 200., 300., 400., 511., 1023., 2047., 4095., 8291., 16_000., 32_000., 48_000., 64_000.,
+];
+
+/// All metric families of one process.
+#[derive(Debug, Default)]
+pub struct Registry {
+    families: prometheus::Registry,
+    known: Mutex<HashMap<String, Family>>,
+}
+
+#[derive(Debug, Clone)]
+enum Family {
+    Counter(CounterFamily),
+    Gauge(GaugeFamily),
+    Histogram(HistogramFamily),
+    Sampled,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the `process_*` families (memory, CPU, file descriptors, start time) of this process.
+    pub fn register_process(&self) {
+        let collector = prometheus::process_collector::ProcessCollector::for_self();
+        if let Err(error) = self.families.register(Box::new(collector)) {
+            tracing::warn!(%error, "process metrics are not available");
+        }
+    }
+
+    /// The counter family of this name, made if it is not there yet.
+    ///
+    /// # Panics
+    /// The name is taken by a family of another kind or with other labels: a mistake in the program, seen at start.
+    pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> CounterFamily {
+        let made = self.family(name, || {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            self.families.register(Box::new(family.clone()))?;
+            Ok(Family::Counter(family))
+        });
+        match made {
+            Family::Counter(family) => family,
+            _ => panic!("metric {name} exists as another kind"),
+        }
+    }
+
+    /// The gauge family of this name; as [`Registry::counter`].
+    ///
+    /// # Panics
+    /// As [`Registry::counter`].
+    pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> GaugeFamily {
+        let made = self.family(name, || {
+            let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            self.families.register(Box::new(family.clone()))?;
+            Ok(Family::Gauge(family))
+        });
+        match made {
+            Family::Gauge(family) => family,
+            _ => panic!("metric {name} exists as another kind"),
+        }
+    }
+
+    /// The histogram family of this name; as [`Registry::counter`].
+    ///
+    /// # Panics
+    /// As [`Registry::counter`].
+    pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramFamily {
+        let made = self.family(name, || {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            let family = HistogramFamily::new(options, labels)?;
+            self.families.register(Box::new(family.clone()))?;
+            Ok(Family::Histogram(family))
+        });
+        match made {
+            Family::Histogram(family) => family,
+            _ => panic!("metric {name} exists as another kind"),
+        }
+    }
+
+    /// A family of gauges whose values are read when somebody scrapes. `read` gives label values and value of each.
+    ///
+    /// A later call with the same name takes the place of the earlier one's reader.
+    pub fn sampled_gauge(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        read: impl Fn() -> Vec<(Vec<String>, i64)> + Send + Sync + 'static,
+    ) {
+        let Ok(family) = IntGaugeVec::new(Opts::new(name, help), labels) else { return };
+        let collector = Sampled { family, read: Box::new(read) };
+        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.insert(name.to_owned(), Family::Sampled).is_some() {
+            // Same descriptors, so the registry finds the earlier collector by them.
+            let twin = Sampled { family: collector.family.clone(), read: Box::new(Vec::new) };
+            _ = self.families.unregister(Box::new(twin));
+        }
+        if let Err(error) = self.families.register(Box::new(collector)) {
+            tracing::error!(%error, metric = name, "cannot register a metric");
+        }
+    }
+
+    fn family(&self, name: &str, make: impl FnOnce() -> prometheus::Result<Family>) -> Family {
+        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(family) = known.get(name) {
+            return family.clone();
+        }
+        let family = match make() {
+            Ok(family) => family,
+            Err(error) => panic!("metric {name}: {error}"),
+        };
+        known.insert(name.to_owned(), family.clone());
+        family
+    }
+
+    /// All families in Prometheus text format 0.0.4.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.families.gather(), &mut text) {
+            tracing::error!(%error, "cannot render metrics");
+        }
+        text
+    }
+
+    /// The content type that goes with [`Registry::render`].
+    pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+struct Sampled {
+    family: GaugeFamily,
+    read: Box<dyn Fn() -> Vec<(Vec<String>, i64)> + Send + Sync>,
+}
+
+impl Collector for Sampled {
+    fn desc(&self) -> Vec<&Desc> {
+        self.family.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.family.reset();
+        for (labels, value) in (self.read)() {
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            if let Ok(gauge) = self.family.get_metric_with_label_values(&labels) {
+                gauge.set(value);
+            }
+        }
+        self.family.collect()
+    }
+}

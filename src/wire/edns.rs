@@ -1,0 +1,95 @@
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+/// Option bytes of an OPT record, uninterpreted (RFC 6891 section 6.1.2). Short ones need no heap.
+pub type Options = SmallVec<[u8; 32]>;
+
+const EDE_OPTION: u16 = 15;
+
+/// What the OPT record of a message says (RFC 6891).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edns {
+    /// The largest UDP message that the sender can take, in octets, as it was sent.
+    pub udp_size: u16,
+    /// EDNS version; only 0 exists.
+    pub version: u8,
+    /// DO: DNSSEC records are welcome (RFC 3225).
+    pub dnssec_ok: bool,
+    /// Upper eight bits of an extended response code.
+    pub extended_rcode: u8,
+    /// The options as they stood in the message.
+    pub options: Options,
+}
+
+impl Edns {
+    /// An OPT record without options.
+    pub fn new(udp_size: u16, dnssec_ok: bool) -> Self {
+        Self { udp_size, version: 0, dnssec_ok, extended_rcode: 0, options: Options::new() }
+    }
+
+    pub(super) fn from_record(class: u16, ttl: u32, data: &[u8]) -> Self {
+        let [extended_rcode, version, flags, _] = ttl.to_be_bytes();
+        Self {
+            udp_size: class,
+            version,
+            dnssec_ok: flags & 0x80 != 0,
+            extended_rcode,
+            options: Options::from_slice(data),
+        }
+    }
+
+    /// The extended DNS error among the options, if there is one.
+    pub fn extended_error(&self) -> Option<Ede> {
+        let data = self.option(EDE_OPTION)?;
+        let (code, text) = data.split_first_chunk::<2>()?;
+        Some(Ede { code: u16::from_be_bytes(*code), text: String::from_utf8_lossy(text).into_owned().into() })
+    }
+
+    /// The data of the first option with this code.
+    pub fn option(&self, code: u16) -> Option<&[u8]> {
+        let mut rest = self.options.as_slice();
+        while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let data = behind.get(..length)?;
+            if u16::from_be_bytes([head[0], head[1]]) == code {
+                return Some(data);
+            }
+            rest = &behind[length..];
+        }
+        None
+    }
+}
+
+/// Extended DNS error: why an answer is what it is (RFC 8914).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ede {
+    /// INFO-CODE from the IANA registry.
+    pub code: u16,
+    /// EXTRA-TEXT for a person; may be empty.
+    pub text: Cow<'static, str>,
+}
+
+impl Ede {
+    /// The answer comes from an expired cache entry.
+    pub const STALE_ANSWER: u16 = 3;
+    /// The server is not able to answer yet.
+    pub const NOT_READY: u16 = 14;
+    /// No authority for the name could be reached.
+    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// A network error towards whoever was asked.
+    pub const NETWORK_ERROR: u16 = 23;
+
+    /// An error with a text that is known when the program is written.
+    pub const fn new(code: u16, text: &'static str) -> Self {
+        Self { code, text: Cow::Borrowed(text) }
+    }
+
+    pub(super) fn write(&self, out: &mut SmallVec<[u8; 64]>) {
+        let text = &self.text.as_bytes()[..self.text.len().min(200)];
+        out.extend_from_slice(&EDE_OPTION.to_be_bytes());
+        out.extend_from_slice(&(text.len() as u16 + 2).to_be_bytes());
+        out.extend_from_slice(&self.code.to_be_bytes());
+        out.extend_from_slice(text);
+    }
+}

@@ -1,0 +1,31 @@
+//! DNS messages as bytes: the only place that knows packet offsets (RFC 1035 section 4).
+//!
+//! A [`Query`] is read out of a datagram once, into a value without a lifetime. A [`Response`] is made by a
+//! plugin either as [`Records`] or as a [`Packet`] (an encoded answer with its TTL offsets), and becomes bytes
+//! in [`encode`]. Nothing else in this crate may read or write a message by offset; `tests/layers.rs`
+//! refuses `from_be_bytes` and `to_be_bytes` outside this folder.
+
+mod edns;
+mod encode;
+mod error;
+mod message;
+mod name;
+mod packet;
+mod query;
+mod record;
+mod response;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use edns::{Edns, Ede, Options};
+pub use encode::{MAX_MESSAGE, encode, encode_query, encode_reject};
+pub use error::WireError;
+pub use message::Message;
+pub use name::{Labels, MAX_NAME, Name, NameError};
+pub use packet::{Entry, Packet, PacketHeader};
+pub use query::{Flags, Query, Question, Reject, Rejected};
+pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
+pub use response::{Body, Failure, Kind, Origin, Records, Response};
+pub use types::{Class, Opcode, Rcode, RecordType};

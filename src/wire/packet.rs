@@ -1,0 +1,271 @@
+use std::sync::Arc;
+
+use super::{
+    Class, Ede, Flags, Kind, Question, Rcode, RecordType, Records, Response, WireError, encode, message::Reader,
+    query::Query,
+};
+
+/// An encoded answer that can be sent again with another id, other TTLs and the client's spelling of the name.
+///
+/// The OPT record is taken out when the packet is made: it belongs to one hop (RFC 6891 section 6.1.1).
+/// Cloning shares the bytes.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    stored: Arc<Stored>,
+    ttl: Ttl,
+}
+
+#[derive(Debug)]
+struct Stored {
+    bytes: Box<[u8]>,
+    flags: Flags,
+    rcode: Rcode,
+    ede: Option<Ede>,
+    question: Question,
+    counts: [u16; 3],
+    entries: Box<[Entry]>,
+}
+
+/// One record of a packet: what can be known without decoding its data.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// 0 answer, 1 authority, 2 additional.
+    pub section: u8,
+    /// TYPE.
+    pub record_type: RecordType,
+    /// CLASS.
+    pub class: Class,
+    /// TTL as it stood in the packet, seconds.
+    pub ttl: u32,
+    pub(super) ttl_at: u16,
+    pub(super) start: u16,
+    pub(super) end: u16,
+}
+
+/// How TTLs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ttl {
+    AsStored,
+    Fixed(u32),
+}
+
+/// Header bits of a packet.
+#[derive(Debug, Clone, Copy)]
+pub struct PacketHeader {
+    flags: Flags,
+    rcode: Rcode,
+}
+
+impl PacketHeader {
+    /// The response code with its extended bits.
+    pub const fn rcode(self) -> Rcode {
+        self.rcode
+    }
+    /// AA.
+    pub const fn authoritative(self) -> bool {
+        self.flags.authoritative()
+    }
+    /// RA.
+    pub const fn recursion_available(self) -> bool {
+        self.flags.recursion_available()
+    }
+    /// AD.
+    pub const fn authentic(self) -> bool {
+        self.flags.authentic()
+    }
+    /// TC.
+    pub const fn truncated(self) -> bool {
+        self.flags.truncated()
+    }
+}
+
+impl Packet {
+    /// Takes an answer as it came from an upstream.
+    ///
+    /// # Errors
+    /// The bytes are no well-formed message, or have no question.
+    pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let scan = Scan::of(bytes)?;
+        let question = scan.question.clone().ok_or(WireError::Short)?;
+        let rcode = Rcode(scan.flags.rcode().0 | u16::from(scan.extended_rcode) << 4);
+        let Some((index, opt)) = scan.opt else {
+            return Ok(Self::stored(&scan, question, rcode, bytes, scan.entries.clone()));
+        };
+        if usize::from(opt.end) != scan.end {
+            // An OPT in the middle: other names may point behind it, so write the message anew.
+            return Self::rewritten(bytes, &scan, &question, rcode);
+        }
+        let mut entries = scan.entries.clone();
+        entries.remove(index);
+        Ok(Self::stored(&scan, question, rcode, &bytes[..usize::from(opt.start)], entries))
+    }
+
+    fn stored(scan: &Scan, question: Question, rcode: Rcode, bytes: &[u8], entries: Vec<Entry>) -> Self {
+        let end = entries.last().map_or(scan.question_end, |entry| usize::from(entry.end));
+        let count = |section| entries.iter().filter(|entry| entry.section == section).count() as u16;
+        let stored = Stored {
+            bytes: Box::from(&bytes[..end]),
+            flags: scan.flags,
+            rcode,
+            ede: scan.ede.clone(),
+            question,
+            counts: [count(0), count(1), count(2)],
+            entries: entries.into(),
+        };
+        Self { stored: Arc::new(stored), ttl: Ttl::AsStored }
+    }
+
+    fn rewritten(bytes: &[u8], scan: &Scan, question: &Question, rcode: Rcode) -> Result<Self, WireError> {
+        let records = super::Message::parse(bytes)?.into_records();
+        let mut response = Response::new(rcode);
+        response.authoritative = scan.flags.authoritative();
+        response.recursion_available = scan.flags.recursion_available();
+        response.authentic = scan.flags.authentic();
+        response.truncated = scan.flags.truncated();
+        response.ede = scan.ede.clone();
+        response.body = super::Body::Records(records);
+        Self::of(question, &response)
+    }
+
+    /// Encodes a response so that it can be kept.
+    ///
+    /// # Errors
+    /// The records do not fit into one message.
+    pub fn of(question: &Question, response: &Response) -> Result<Self, WireError> {
+        let query = Query::internal(question.clone());
+        let mut out = vec![0; encode::MAX_MESSAGE];
+        let length = encode::encode(&query, response, encode::MAX_MESSAGE, &mut out);
+        let scan = Scan::of(&out[..length])?;
+        let mut packet =
+            Self::stored(&scan, question.clone(), response.rcode, &out[..length], scan.entries.clone());
+        if let (Some(stored), Some(ede)) = (Arc::get_mut(&mut packet.stored), &response.ede) {
+            stored.ede = Some(ede.clone());
+        }
+        Ok(packet)
+    }
+
+    /// The packet with every TTL written as this many seconds.
+    #[must_use]
+    pub fn with_ttl(mut self, seconds: u32) -> Self {
+        self.ttl = Ttl::Fixed(seconds);
+        self
+    }
+
+    /// The message as stored, id and TTLs as they came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.stored.bytes
+    }
+
+    /// The question that it answers.
+    pub fn question(&self) -> &Question {
+        &self.stored.question
+    }
+
+    /// Response code and flags.
+    pub fn header(&self) -> PacketHeader {
+        PacketHeader { flags: self.stored.flags, rcode: self.stored.rcode }
+    }
+
+    /// The extended DNS error that came with it.
+    pub fn extended_error(&self) -> Option<&Ede> {
+        self.stored.ede.as_ref()
+    }
+
+    /// The records in order, without their data.
+    pub fn entries(&self) -> &[Entry] {
+        &self.stored.entries
+    }
+
+    pub(super) fn counts(&self) -> [u16; 3] {
+        self.stored.counts
+    }
+
+    /// The TTL that this record is written with, seconds.
+    pub fn ttl_of(&self, entry: &Entry) -> u32 {
+        match self.ttl {
+            Ttl::AsStored => entry.ttl,
+            Ttl::Fixed(seconds) => seconds,
+        }
+    }
+
+    pub(super) fn age_records(&self, records: &mut Records) {
+        if let Ttl::Fixed(seconds) = self.ttl {
+            for section in [&mut records.answer, &mut records.authority, &mut records.additional] {
+                section.iter_mut().for_each(|record| record.ttl = seconds);
+            }
+        }
+    }
+
+    pub(super) fn noerror_kind(&self, question: &Question) -> Kind {
+        let any = question.record_type == RecordType::ANY;
+        let has = self.entries().iter().any(|e| e.section == 0 && (any || e.record_type == question.record_type));
+        let soa = self.entries().iter().any(|entry| entry.section == 1 && entry.record_type == RecordType::SOA);
+        Kind::of_noerror(has, soa)
+    }
+}
+
+/// Structure of a message, found in one pass.
+struct Scan {
+    flags: Flags,
+    question: Option<Question>,
+    question_end: usize,
+    entries: Vec<Entry>,
+    opt: Option<(usize, Entry)>,
+    extended_rcode: u8,
+    ede: Option<Ede>,
+    end: usize,
+}
+
+impl Scan {
+    fn of(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::at(bytes, 2);
+        let flags = Flags(reader.u16()?);
+        let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
+        let mut question = None;
+        for _ in 0..counts[0] {
+            let (name, kind, class) = (reader.name()?, reader.u16()?, reader.u16()?);
+            question.get_or_insert(Question { name, record_type: RecordType(kind), class: Class(class) });
+        }
+        let mut scan = Self {
+            flags,
+            question,
+            question_end: reader.position(),
+            entries: Vec::with_capacity(usize::from(counts[1]).min(64)),
+            opt: None,
+            extended_rcode: 0,
+            ede: None,
+            end: 0,
+        };
+        for (section, &count) in counts[1..].iter().enumerate() {
+            for _ in 0..count {
+                scan.record(&mut reader, section as u8)?;
+            }
+        }
+        scan.end = reader.position();
+        Ok(scan)
+    }
+
+    fn record(&mut self, reader: &mut Reader<'_>, section: u8) -> Result<(), WireError> {
+        let start = reader.position();
+        let head = reader.record_head()?;
+        let offset = |at: usize| u16::try_from(at).map_err(|_| WireError::Short);
+        let entry = Entry {
+            section,
+            record_type: head.record_type,
+            class: head.class,
+            // RFC 2181 section 8: a TTL with the top bit set counts as zero.
+            ttl: if head.ttl > i32::MAX as u32 { 0 } else { head.ttl },
+            ttl_at: offset(head.ttl_at)?,
+            start: offset(start)?,
+            end: offset(reader.position())?,
+        };
+        if head.record_type == RecordType::OPT && self.opt.is_none() {
+            let edns = super::Edns::from_record(head.class.0, head.ttl, head.data);
+            self.extended_rcode = edns.extended_rcode;
+            self.ede = edns.extended_error();
+            self.opt = Some((self.entries.len(), entry));
+        }
+        self.entries.push(entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+use super::{Class, Edns, Name, Opcode, Rcode, RecordType, WireError, message::Reader};
+
+/// The second sixteen bits of a message (RFC 1035 section 4.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u16);
+
+#[allow(missing_docs, reason = "the flag names of RFC 1035 and RFC 4035")]
+impl Flags {
+    pub const QR: u16 = 0x8000;
+    pub const AA: u16 = 0x0400;
+    pub const TC: u16 = 0x0200;
+    pub const RD: u16 = 0x0100;
+    pub const RA: u16 = 0x0080;
+    pub const AD: u16 = 0x0020;
+    pub const CD: u16 = 0x0010;
+
+    const fn has(self, bit: u16) -> bool {
+        self.0 & bit != 0
+    }
+    pub const fn is_response(self) -> bool {
+        self.has(Self::QR)
+    }
+    pub const fn authoritative(self) -> bool {
+        self.has(Self::AA)
+    }
+    pub const fn truncated(self) -> bool {
+        self.has(Self::TC)
+    }
+    pub const fn recursion_desired(self) -> bool {
+        self.has(Self::RD)
+    }
+    pub const fn recursion_available(self) -> bool {
+        self.has(Self::RA)
+    }
+    pub const fn authentic(self) -> bool {
+        self.has(Self::AD)
+    }
+    pub const fn checking_disabled(self) -> bool {
+        self.has(Self::CD)
+    }
+    pub const fn opcode(self) -> Opcode {
+        Opcode(self.0 >> 11 & 0xF)
+    }
+    /// The four bits of the header's response code.
+    pub const fn rcode(self) -> Rcode {
+        Rcode(self.0 & 0xF)
+    }
+}
+
+/// What is asked (RFC 1035 section 4.1.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The name as the client spelled it.
+    pub name: Name,
+    /// QTYPE.
+    pub record_type: RecordType,
+    /// QCLASS.
+    pub class: Class,
+}
+
+impl Question {
+    /// A question of class IN.
+    pub const fn new(name: Name, record_type: RecordType) -> Self {
+        Self { name, record_type, class: Class::IN }
+    }
+}
+
+/// A query as it came in: everything that later steps need, copied out of the datagram once.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// ID of the header.
+    pub id: u16,
+    /// Flags of the header.
+    pub flags: Flags,
+    /// The one question.
+    pub question: Question,
+    /// The OPT record, if there was one.
+    pub edns: Option<Edns>,
+    /// Length of the message in octets.
+    pub size: usize,
+}
+
+/// Why a message did not become a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reject {
+    /// No answer at all: too short for a header, or itself a response.
+    Ignore,
+    /// Answered with a bare header.
+    Reply(Rejected),
+}
+
+/// The header of the answer to a message that is not a query we take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// ID of the message.
+    pub id: u16,
+    /// Its flags.
+    pub flags: Flags,
+    /// FORMERR or NOTIMP.
+    pub rcode: Rcode,
+}
+
+impl Query {
+    /// A query that this server makes itself.
+    pub const fn internal(question: Question) -> Self {
+        Self { id: 0, flags: Flags(Flags::RD), question, edns: None, size: 0 }
+    }
+
+    /// Reads a query; the rules for what is taken are those of CoreDNS's DNS library.
+    ///
+    /// # Errors
+    /// [`Reject`] says what to do with a message that is not a query.
+    pub fn parse(message: &[u8]) -> Result<Self, Reject> {
+        let Some(header) = message.first_chunk::<12>() else { return Err(Reject::Ignore) };
+        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let (id, flags) = (word(0), Flags(word(2)));
+        if flags.is_response() {
+            return Err(Reject::Ignore);
+        }
+        let reject = |rcode| Reject::Reply(Rejected { id, flags, rcode });
+        if !matches!(flags.opcode(), Opcode::QUERY | Opcode::NOTIFY) {
+            return Err(reject(Rcode::NOTIMP));
+        }
+        let (questions, answers, authorities, additionals) = (word(4), word(6), word(8), word(10));
+        if questions != 1 || answers > 1 || authorities > 1 || additionals > 2 {
+            return Err(reject(Rcode::FORMERR));
+        }
+        let mut reader = Reader::at(message, 12);
+        let question = read_question(&mut reader).map_err(|_| reject(Rcode::FORMERR))?;
+        let edns = read_edns(&mut reader, answers + authorities + additionals).map_err(|_| reject(Rcode::FORMERR))?;
+        Ok(Self { id, flags, question, edns, size: message.len() })
+    }
+
+    /// The largest answer over UDP, in octets (RFC 6891 section 6.2.5: at least 512).
+    pub fn udp_limit(&self) -> usize {
+        usize::from(self.edns.as_ref().map_or(512, |edns| edns.udp_size.max(512)))
+    }
+
+    /// DO as the client set it.
+    pub fn dnssec_ok(&self) -> bool {
+        self.edns.as_ref().is_some_and(|edns| edns.dnssec_ok)
+    }
+}
+
+fn read_question(reader: &mut Reader<'_>) -> Result<Question, WireError> {
+    let name = reader.name()?;
+    let record_type = RecordType(reader.u16()?);
+    // A question that ends before its class counts as class 0, as CoreDNS has it; the server refuses that class.
+    let class = Class(if reader.is_at_end() { 0 } else { reader.u16()? });
+    Ok(Question { name, record_type, class })
+}
+
+/// The OPT record among the records behind the question. More records announced than there are is tolerated,
+/// half a record is not.
+fn read_edns(reader: &mut Reader<'_>, records: u16) -> Result<Option<Edns>, WireError> {
+    let mut edns = None;
+    for _ in 0..records {
+        if reader.is_at_end() {
+            break;
+        }
+        let head = reader.record_head()?;
+        if head.record_type == RecordType::OPT && edns.is_none() {
+            edns = Some(Edns::from_record(head.class.0, head.ttl, head.data));
+        }
+    }
+    Ok(edns)
+}

@@ -1,0 +1,77 @@
+use std::fmt;
+
+macro_rules! code {
+    ($(#[$doc:meta])* $kind:ident, $unknown:literal, $( $name:ident = $value:literal, $text:literal );* $(;)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $kind(pub u16);
+
+        #[allow(missing_docs, reason = "the field's own mnemonics")]
+        impl $kind {
+            $( pub const $name: Self = Self($value); )*
+
+            /// The value with this mnemonic, in capitals as the IANA registry has it.
+            pub fn from_mnemonic(text: &str) -> Option<Self> {
+                match text {
+                    $( $text => Some(Self($value)), )*
+                    _ => text.strip_prefix($unknown)?.parse().ok().map(Self),
+                }
+            }
+
+            /// The mnemonic, if the value has one here.
+            pub const fn mnemonic(self) -> Option<&'static str> {
+                match self.0 {
+                    $( $value => Some($text), )*
+                    _ => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.mnemonic() {
+                    Some(text) => f.write_str(text),
+                    None => write!(f, concat!($unknown, "{}"), self.0),
+                }
+            }
+        }
+
+        impl fmt::Debug for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+code! {
+    /// TYPE of a record or question (IANA "Resource Record (RR) TYPEs"); `TYPE123` when it has no name (RFC 3597).
+    RecordType, "TYPE",
+    A = 1, "A"; NS = 2, "NS"; CNAME = 5, "CNAME"; SOA = 6, "SOA"; NULL = 10, "NULL"; PTR = 12, "PTR";
+    HINFO = 13, "HINFO"; MX = 15, "MX"; TXT = 16, "TXT"; RP = 17, "RP"; AAAA = 28, "AAAA"; LOC = 29, "LOC";
+    SRV = 33, "SRV"; NAPTR = 35, "NAPTR"; DNAME = 39, "DNAME"; OPT = 41, "OPT"; DS = 43, "DS";
+    SSHFP = 44, "SSHFP"; RRSIG = 46, "RRSIG"; NSEC = 47, "NSEC"; DNSKEY = 48, "DNSKEY"; NSEC3 = 50, "NSEC3";
+    NSEC3PARAM = 51, "NSEC3PARAM"; TLSA = 52, "TLSA"; CDS = 59, "CDS"; CDNSKEY = 60, "CDNSKEY";
+    SVCB = 64, "SVCB"; HTTPS = 65, "HTTPS"; SPF = 99, "SPF"; TKEY = 249, "TKEY"; TSIG = 250, "TSIG";
+    IXFR = 251, "IXFR"; AXFR = 252, "AXFR"; ANY = 255, "ANY"; URI = 256, "URI"; CAA = 257, "CAA";
+}
+
+code! {
+    /// CLASS of a record or question; practically always `IN`.
+    Class, "CLASS",
+    IN = 1, "IN"; CH = 3, "CH"; HS = 4, "HS"; NONE = 254, "NONE"; ANY = 255, "ANY";
+}
+
+code! {
+    /// Response code, the extended 12 bits included (RFC 6895 section 2.3).
+    Rcode, "RCODE",
+    NOERROR = 0, "NOERROR"; FORMERR = 1, "FORMERR"; SERVFAIL = 2, "SERVFAIL"; NXDOMAIN = 3, "NXDOMAIN";
+    NOTIMP = 4, "NOTIMP"; REFUSED = 5, "REFUSED"; YXDOMAIN = 6, "YXDOMAIN"; YXRRSET = 7, "YXRRSET";
+    NXRRSET = 8, "NXRRSET"; NOTAUTH = 9, "NOTAUTH"; NOTZONE = 10, "NOTZONE"; BADVERS = 16, "BADVERS";
+}
+
+code! {
+    /// What kind of request a message is (four bits of the header).
+    Opcode, "OPCODE",
+    QUERY = 0, "QUERY"; IQUERY = 1, "IQUERY"; STATUS = 2, "STATUS"; NOTIFY = 4, "NOTIFY"; UPDATE = 5, "UPDATE";
+}
