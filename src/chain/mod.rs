@@ -12,8 +12,6 @@
 //! done. Start reading at [`Plugin`]; `walk.rs` is the loop, `directive.rs` is how a Corefile word becomes a plugin.
 
 mod block;
-#[cfg(test)]
-pub mod case;
 mod context;
 mod directive;
 mod rest;
