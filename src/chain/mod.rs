@@ -14,6 +14,7 @@
 mod block;
 mod context;
 mod directive;
+mod dns_metrics;
 mod rest;
 mod walk;
 mod zones;
@@ -23,6 +24,7 @@ use std::{future::Future, pin::Pin};
 pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started};
 pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys};
+pub use dns_metrics::{DnsFamilies, DnsHandles, Exchange};
 pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
 pub use walk::{Chain, Outcome, Parked};
 pub use zones::ZoneSet;

@@ -1,0 +1,179 @@
+use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+
+use super::Transport;
+use crate::{
+    metrics::{Counter, CounterFamily, Histogram, HistogramFamily, Registry, SIZE_BUCKETS, TIME_BUCKETS},
+    wire::{Rcode, RecordType},
+};
+
+/// Types that have a value of their own in the `type` label; all others are `other`.
+const TYPES: [RecordType; 19] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::DNSKEY,
+    RecordType::DS,
+    RecordType::MX,
+    RecordType::NS,
+    RecordType::NSEC,
+    RecordType::NSEC3,
+    RecordType::PTR,
+    RecordType::RRSIG,
+    RecordType::SOA,
+    RecordType::SRV,
+    RecordType::TXT,
+    RecordType::HTTPS,
+    RecordType::SVCB,
+    RecordType::IXFR,
+    RecordType::AXFR,
+    RecordType::ANY,
+];
+const LANES: usize = 4;
+const RCODES: usize = 17;
+
+/// The families that count queries and answers of a server (`coredns_dns_*`).
+#[derive(Clone)]
+pub struct DnsFamilies {
+    requests: CounterFamily,
+    duration: HistogramFamily,
+    request_size: HistogramFamily,
+    with_do: CounterFamily,
+    response_size: HistogramFamily,
+    responses: CounterFamily,
+}
+
+/// One query and its answer, as the metrics see them.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange {
+    /// How it came.
+    pub transport: Transport,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// QTYPE.
+    pub record_type: RecordType,
+    /// DO of the query.
+    pub dnssec_ok: bool,
+    /// Length of the query in octets.
+    pub request_size: usize,
+    /// Length of the answer in octets.
+    pub response_size: usize,
+    /// Response code.
+    pub rcode: Rcode,
+    /// Who answered.
+    pub plugin: &'static str,
+    /// From arrival to departure.
+    pub duration: Duration,
+}
+
+impl DnsFamilies {
+    /// Makes the families, or finds them if they are there.
+    pub fn register(registry: &Registry) -> Self {
+        let place = ["server", "zone", "view"];
+        Self {
+            requests: registry.counter(
+                "coredns_dns_requests_total",
+                "DNS requests by server, zone, view, protocol, address family and type.",
+                &["server", "zone", "view", "proto", "family", "type"],
+            ),
+            duration: registry.histogram(
+                "coredns_dns_request_duration_seconds",
+                "Seconds from the arrival of a request to the departure of its answer.",
+                &place,
+                &TIME_BUCKETS,
+            ),
+            request_size: registry.histogram(
+                "coredns_dns_request_size_bytes",
+                "Size of requests in octets.",
+                &["server", "zone", "view", "proto"],
+                &SIZE_BUCKETS,
+            ),
+            with_do: registry.counter("coredns_dns_do_requests_total", "DNS requests with the DO bit set.", &place),
+            response_size: registry.histogram(
+                "coredns_dns_response_size_bytes",
+                "Size of answers in octets.",
+                &["server", "zone", "view", "proto"],
+                &SIZE_BUCKETS,
+            ),
+            responses: registry.counter(
+                "coredns_dns_responses_total",
+                "Answers by response code and by the plugin that gave them.",
+                &["server", "zone", "view", "rcode", "plugin"],
+            ),
+        }
+    }
+
+    /// Handles for one server and zone. Series appear when they are first counted.
+    pub fn bind(&self, server: &str, zone: &str, view: &str) -> DnsHandles {
+        DnsHandles {
+            families: self.clone(),
+            labels: [server.to_owned(), zone.to_owned(), view.to_owned()],
+            requests: std::array::from_fn(|_| OnceLock::new()),
+            duration: OnceLock::new(),
+            with_do: OnceLock::new(),
+            request_size: std::array::from_fn(|_| OnceLock::new()),
+            response_size: std::array::from_fn(|_| OnceLock::new()),
+            responses: std::array::from_fn(|_| OnceLock::new()),
+        }
+    }
+}
+
+/// Handles of one server and zone: counting costs no look-up by label once a series is there.
+pub struct DnsHandles {
+    families: DnsFamilies,
+    labels: [String; 3],
+    requests: [OnceLock<Counter>; LANES * (TYPES.len() + 1)],
+    duration: OnceLock<Histogram>,
+    with_do: OnceLock<Counter>,
+    request_size: [OnceLock<Histogram>; 2],
+    response_size: [OnceLock<Histogram>; 2],
+    /// By response code; the plugin that is first seen with a code has the fast place.
+    responses: [OnceLock<(&'static str, Counter)>; RCODES],
+}
+
+impl DnsHandles {
+    /// Counts an exchange.
+    pub fn observe(&self, exchange: &Exchange) {
+        let [server, zone, view] = self.labels.each_ref().map(String::as_str);
+        let proto = exchange.transport.as_str();
+        let tcp = usize::from(exchange.transport == Transport::Tcp);
+        self.request(exchange, proto, tcp);
+        let duration = || self.families.duration.with_label_values(&[server, zone, view]);
+        self.duration.get_or_init(duration).observe(exchange.duration.as_secs_f64());
+        if exchange.dnssec_ok {
+            self.with_do.get_or_init(|| self.families.with_do.with_label_values(&[server, zone, view])).inc();
+        }
+        let size = || self.families.request_size.with_label_values(&[server, zone, view, proto]);
+        self.request_size[tcp].get_or_init(size).observe(exchange.request_size as f64);
+        let size = || self.families.response_size.with_label_values(&[server, zone, view, proto]);
+        self.response_size[tcp].get_or_init(size).observe(exchange.response_size as f64);
+        self.response(exchange);
+    }
+
+    fn request(&self, exchange: &Exchange, proto: &str, tcp: usize) {
+        let [server, zone, view] = self.labels.each_ref().map(String::as_str);
+        let ipv6 = match exchange.peer {
+            SocketAddr::V4(_) => false,
+            SocketAddr::V6(peer) => peer.ip().to_ipv4_mapped().is_none(),
+        };
+        let known = TYPES.iter().position(|&known| known == exchange.record_type);
+        let lane = tcp * 2 + usize::from(ipv6);
+        let cell = &self.requests[lane * (TYPES.len() + 1) + known.unwrap_or(TYPES.len())];
+        cell.get_or_init(|| {
+            let family = if ipv6 { "2" } else { "1" };
+            let kind = known.and_then(|at| TYPES[at].mnemonic()).unwrap_or("other");
+            self.families.requests.with_label_values(&[server, zone, view, proto, family, kind])
+        })
+        .inc();
+    }
+
+    fn response(&self, exchange: &Exchange) {
+        let [server, zone, view] = self.labels.each_ref().map(String::as_str);
+        let counter = || {
+            let rcode = exchange.rcode.to_string();
+            self.families.responses.with_label_values(&[server, zone, view, &rcode, exchange.plugin])
+        };
+        let Some(cell) = self.responses.get(usize::from(exchange.rcode.0)) else { return counter().inc() };
+        let (plugin, fast) = cell.get_or_init(|| (exchange.plugin, counter()));
+        if *plugin == exchange.plugin { fast.inc() } else { counter().inc() }
+    }
+}
