@@ -7,3 +7,5 @@ pub mod metrics;
 pub mod wire;
 // floor 1
 pub mod chain;
+// floor 3
+pub mod server;

@@ -2,7 +2,10 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -233,17 +236,28 @@ pub type Probe = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// The readiness probes of a site.
 #[derive(Default)]
-pub struct Probes(Mutex<Vec<(&'static str, Probe)>>);
+pub struct Probes {
+    probes: Mutex<Vec<(&'static str, Probe)>>,
+    ending: AtomicBool,
+}
 
 impl Probes {
     fn add(&self, plugin: &'static str, probe: Probe) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((plugin, probe));
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((plugin, probe));
+    }
+
+    /// From now on the site is not ready: the process ends soon, and no new client should come.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// Names of the plugins that are not ready, sorted, each once.
     pub fn not_ready(&self) -> Vec<&'static str> {
-        let probes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<_> = probes.iter().filter(|(_, probe)| !probe()).map(|(name, _)| *name).collect();
+        if self.ending.load(Ordering::Relaxed) {
+            names.push("lameduck");
+        }
         names.sort_unstable();
         names.dedup();
         names

@@ -54,6 +54,11 @@ pub fn encode_reject(rejected: Rejected, out: &mut [u8]) -> usize {
     HEADER
 }
 
+/// The two octets that stand before a message on a stream (RFC 1035 section 4.2.2).
+pub const fn frame_length(message: &[u8]) -> [u8; 2] {
+    (message.len() as u16).to_be_bytes()
+}
+
 fn header(out: &mut [u8], id: u16, flags: u16, counts: [u16; 4]) {
     out[0..2].copy_from_slice(&id.to_be_bytes());
     out[2..4].copy_from_slice(&flags.to_be_bytes());

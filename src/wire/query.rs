@@ -14,6 +14,10 @@ impl Flags {
     pub const AD: u16 = 0x0020;
     pub const CD: u16 = 0x0010;
 
+    /// The flags of an encoded message; none if it is too short.
+    pub fn of_message(message: &[u8]) -> Self {
+        message.get(2..4).map_or(Self(0), |field| Self(u16::from_be_bytes([field[0], field[1]])))
+    }
     const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }

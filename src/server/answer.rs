@@ -1,0 +1,137 @@
+//! From the bytes of a query to the bytes of its answer, the same for every transport.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use super::{
+    limits::Parking,
+    metrics::{Refusals, RejectReason},
+    route::Target,
+    site::Site,
+};
+use crate::{
+    chain::{Context, Outcome, Parked, Sent, Transport},
+    wire::{Failure, Flags, Query, Rcode, Reject, Response, encode, encode_reject},
+};
+
+/// What became of a message.
+pub(crate) enum Handled {
+    /// The answer stands in the buffer and has this length.
+    Reply(usize),
+    /// Nothing is sent.
+    Nothing,
+    /// Some plugin waits for somebody.
+    Parked(Box<Job>),
+}
+
+/// A query that waits.
+pub(crate) struct Job {
+    site: Arc<Site>,
+    parked: Parked,
+    cx: Context,
+    /// Counts among the waiting queries until it is dropped.
+    _place: super::limits::Parked,
+}
+
+/// Where and how a message came.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) listener: usize,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) now: Instant,
+}
+
+/// Answers a message, or says that it must wait. `out` is as long as the longest answer.
+pub(crate) fn handle(
+    site: &Arc<Site>,
+    arrival: Arrival,
+    message: &[u8],
+    parking: &Arc<Parking>,
+    out: &mut [u8],
+) -> Handled {
+    let query = match Query::parse(message) {
+        Ok(query) => query,
+        Err(reject) => return refuse_message(site.refusals(), reject, out),
+    };
+    let Arrival { listener, peer, local, transport, now } = arrival;
+    let mut cx = Context::new(query, peer, local, transport, now);
+    cx.place.listener = listener as u16;
+    if cx.query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
+        site.refusals().count(RejectReason::BadVersion);
+        return write_alone(&cx, &Response::new(Rcode::BADVERS), out);
+    }
+    let Some(target) = find(site, &cx) else {
+        return refuse(site, &cx, out);
+    };
+    cx.place = target.place;
+    match target.chain.walk(&mut cx) {
+        Outcome::Answered(response) => Handled::Reply(write(target, &cx, &response, out)),
+        Outcome::Dropped => Handled::Nothing,
+        Outcome::Parked(parked) => match parking.enter() {
+            Some(place) => Handled::Parked(Box::new(Job { site: Arc::clone(site), parked, cx, _place: place })),
+            None => {
+                let cause = Failure::Server("too many queries are waiting".into());
+                let response = Response::failure(Rcode::SERVFAIL, cause);
+                Handled::Reply(write(target, &cx, &response, out))
+            }
+        },
+    }
+}
+
+/// The block for a query; `None` if it is refused.
+pub(crate) fn find<'a>(site: &'a Site, cx: &Context) -> Option<&'a Target> {
+    let routes = site.routes(usize::from(cx.place.listener));
+    let question = &cx.query.question;
+    if !routes.takes_class(question.class) {
+        return None;
+    }
+    routes.find(question).filter(|target| !target.chain.is_empty())
+}
+
+impl Job {
+    /// Waits for the answer and gives its bytes.
+    pub(crate) async fn finish(mut self: Box<Self>) -> Vec<u8> {
+        let chain = Arc::clone(self.parked.chain());
+        let response = self.parked.finish(&mut self.cx).await;
+        let target = Target { chain, place: self.cx.place };
+        let mut out = vec![0; self.cx.limit()];
+        let length = write(&target, &self.cx, &response, &mut out);
+        out.truncate(length);
+        drop(self.site);
+        out
+    }
+}
+
+fn write(target: &Target, cx: &Context, response: &Response, out: &mut [u8]) -> usize {
+    let size = encode(&cx.query, response, cx.limit(), out);
+    let flags = Flags::of_message(out);
+    target.chain.sent(cx, &Sent { response, size, flags, now: Instant::now() });
+    size
+}
+
+fn write_alone(cx: &Context, response: &Response, out: &mut [u8]) -> Handled {
+    Handled::Reply(encode(&cx.query, response, cx.limit(), out))
+}
+
+/// No block answers for the name or its class: REFUSED, counted under the zone `dropped`.
+fn refuse(site: &Site, cx: &Context, out: &mut [u8]) -> Handled {
+    let response = Response::new(Rcode::REFUSED);
+    let size = encode(&cx.query, &response, cx.limit(), out);
+    site.count_dropped(cx, size);
+    Handled::Reply(size)
+}
+
+fn refuse_message(refusals: &Refusals, reject: Reject, out: &mut [u8]) -> Handled {
+    match reject {
+        Reject::Ignore => {
+            refusals.count(RejectReason::Ignored);
+            Handled::Nothing
+        }
+        Reject::Reply(rejected) => {
+            let malformed = rejected.rcode == Rcode::FORMERR;
+            refusals.count(if malformed { RejectReason::Malformed } else { RejectReason::Opcode });
+            Handled::Reply(encode_reject(rejected, out))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    os::fd::AsRawFd,
+};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Receive and send buffers asked of the kernel, octets; it may give less.
+const SOCKET_BUFFER: usize = 4 << 20;
+/// Connections that may wait for being accepted.
+const BACKLOG: i32 = 1024;
+
+/// An address that server blocks listen on, plain DNS over UDP and TCP.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ListenAddress {
+    /// As `bind` wrote it; `None` = all addresses.
+    pub(crate) host: Option<String>,
+    /// The port.
+    pub(crate) port: u16,
+}
+
+impl ListenAddress {
+    /// The `server` label: `dns://:53`, `dns://127.0.0.1:53`.
+    pub(crate) fn label(&self) -> String {
+        format!("dns://{self}")
+    }
+
+    /// Where to bind. All addresses means both families if the host has IPv6.
+    pub(crate) fn socket_address(&self) -> io::Result<SocketAddr> {
+        let Some(host) = &self.host else {
+            let any = if has_ipv6() { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+            return Ok(SocketAddr::new(any, self.port));
+        };
+        if let Some((address, interface)) = host.split_once('%') {
+            let address: Ipv6Addr = address.parse().map_err(io::Error::other)?;
+            let scope = nix::net::if_::if_nametoindex(interface)?;
+            return Ok(SocketAddrV6::new(address, self.port, 0, scope).into());
+        }
+        let address: IpAddr = host.parse().map_err(io::Error::other)?;
+        Ok(SocketAddr::new(address, self.port))
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            None => write!(f, ":{}", self.port),
+            Some(host) if host.contains(':') => write!(f, "[{host}]:{}", self.port),
+            Some(host) => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+fn has_ipv6() -> bool {
+    Socket::new(Domain::IPV6, Type::DGRAM, None)
+        .and_then(|socket| socket.bind(&SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 0).into()))
+        .is_ok()
+}
+
+/// The sockets of one worker for one address.
+pub(crate) struct Sockets {
+    pub(crate) udp: std::net::UdpSocket,
+    pub(crate) tcp: std::net::TcpListener,
+}
+
+/// Binds an address for this many workers, each with sockets of its own.
+///
+/// The kernel spreads queries over the workers' sockets. That a second program could bind the same port unnoticed and
+/// take a share of the queries is the trap of SO_REUSEPORT, so that the port is first bound without it.
+pub(crate) fn bind(address: &ListenAddress, workers: usize) -> io::Result<Vec<Sockets>> {
+    let place = address.socket_address()?;
+    drop((udp(place, false)?, tcp(place, false)?));
+    (0..workers).map(|_| Ok(Sockets { udp: udp(place, true)?.into(), tcp: tcp(place, true)?.into() })).collect()
+}
+
+fn udp(place: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(place), Type::DGRAM, Some(Protocol::UDP))?;
+    if place.is_ipv6() {
+        socket.set_only_v6(!place.ip().is_unspecified())?;
+    }
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    // More room than the default helps over bursts; less is no reason not to start.
+    _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    if place.ip().is_unspecified() {
+        // To answer from the address that was asked.
+        if place.is_ipv6() {
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        }
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&place.into())?;
+    tracing::trace!(fd = socket.as_raw_fd(), %place, "bound");
+    Ok(socket)
+}
+
+fn tcp(place: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(place), Type::STREAM, Some(Protocol::TCP))?;
+    if place.is_ipv6() {
+        socket.set_only_v6(!place.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&place.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}

@@ -1,0 +1,22 @@
+//! The server: one site at a time, swapped as a whole.
+//!
+//! ```text
+//!   udp.rs tcp.rs    bytes in            worker.rs   one thread per core, sockets of its own
+//!     answer.rs      parse, route, walk, encode
+//!       route.rs     longest zone → chain
+//!   udp.rs tcp.rs    bytes out           site.rs     a whole compiled Corefile
+//!                                        reload.rs   file or signal → new site → swap
+//! ```
+
+mod answer;
+mod limits;
+mod listen;
+mod metrics;
+mod reload;
+mod route;
+mod site;
+mod tcp;
+mod udp;
+mod worker;
+
+pub use reload::{Server, Settings, Signal, Source, StartError};

@@ -1,0 +1,130 @@
+//! Queries over TCP: a client may send many at once, and each is answered when its answer is there (RFC 7766).
+
+use std::{io, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream, tcp::OwnedWriteHalf},
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+
+use super::{
+    answer::{Arrival, Handled, handle},
+    limits::Connected,
+    worker::Duty,
+};
+use crate::{chain::Transport, wire::MAX_MESSAGE};
+
+/// How long the first query may take.
+const FIRST: Duration = Duration::from_secs(3);
+/// How long a connection may be silent (RFC 7766 section 6.2.3).
+const IDLE: Duration = Duration::from_secs(10);
+/// How long the client may take to accept an answer.
+const WRITE: Duration = Duration::from_secs(5);
+/// How many queries of one connection may be in work; more are left in the kernel's buffer.
+const IN_FLIGHT: usize = 128;
+
+/// Accepts connections until the address is given up.
+pub(crate) async fn serve(listener: std::net::TcpListener, mut duty: Duty) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    // Without a place the connection is closed at once: the newest goes, the others stay served.
+                    if let Some(place) = duty.parking().connect() {
+                        tokio::spawn(connection(stream, peer, duty.clone(), place));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            () = duty.ended() => return Ok(()),
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, mut duty: Duty, place: Connected) {
+    if let Err(error) = exchange(stream, peer, &mut duty).await {
+        tracing::trace!(%error, %peer, "connection ended");
+    }
+    drop(place);
+}
+
+async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
+    let (reader, writer) = stream.into_split();
+    let mut reader = BufReader::with_capacity(4096, reader);
+    let (answers, queue) = mpsc::channel(IN_FLIGHT);
+    let sending = tokio::spawn(send(writer, queue));
+    let places = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut patience = FIRST;
+    let mut out = Vec::new();
+    loop {
+        let length = tokio::select! {
+            read = timeout(patience, reader.read_u16()) => match read {
+                Ok(Ok(length)) => usize::from(length),
+                Ok(Err(_closed)) => break,
+                // Silence is not idleness while answers are still to come.
+                Err(_) if places.available_permits() < IN_FLIGHT => continue,
+                Err(_) => break,
+            },
+            () = duty.ended() => break,
+        };
+        let mut query = vec![0; length];
+        timeout(IDLE, reader.read_exact(&mut query)).await??;
+        patience = IDLE;
+        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { break };
+        duty.refresh();
+        let Some((site, listener)) = duty.site() else { break };
+        out.resize(MAX_MESSAGE, 0);
+        let arrival = Arrival { listener, peer, local, transport: Transport::Tcp, now: Instant::now() };
+        match handle(site, arrival, &query, duty.parking(), &mut out) {
+            Handled::Nothing => {}
+            Handled::Reply(length) => {
+                if answers.send(out[..length].to_vec()).await.is_err() {
+                    break;
+                }
+            }
+            Handled::Parked(job) => {
+                let answers = answers.clone();
+                tokio::spawn(async move {
+                    let reply = job.finish().await;
+                    _ = answers.send(reply).await;
+                    drop(permit);
+                });
+            }
+        }
+    }
+    // Queries in work still get their answers: the queue ends when the last of them is done.
+    drop(answers);
+    _ = sending.await;
+    Ok(())
+}
+
+async fn send(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) {
+    let mut bytes = Vec::new();
+    while let Some(answer) = queue.recv().await {
+        bytes.clear();
+        frame(&mut bytes, &answer);
+        // Whatever else is ready leaves in the same segment.
+        while bytes.len() < MAX_MESSAGE {
+            let Ok(answer) = queue.try_recv() else { break };
+            frame(&mut bytes, &answer);
+        }
+        match timeout(WRITE, writer.write_all(&bytes)).await {
+            Ok(Ok(())) => {}
+            _ => return,
+        }
+    }
+    _ = writer.shutdown().await;
+}
+
+fn frame(bytes: &mut Vec<u8>, answer: &[u8]) {
+    bytes.extend_from_slice(&crate::wire::frame_length(answer));
+    bytes.extend_from_slice(answer);
+}
