@@ -108,6 +108,11 @@ impl<'a> Block<'a> {
         &self.servers
     }
 
+    /// The hosts that the block listens on; empty = all addresses.
+    pub fn hosts(&self) -> &[String] {
+        &self.parts.hosts
+    }
+
     /// The process's metrics.
     pub const fn registry(&self) -> &Arc<Registry> {
         self.registry
@@ -251,11 +256,16 @@ impl Probes {
         self.ending.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the process ends soon.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
     /// Names of the plugins that are not ready, sorted, each once.
     pub fn not_ready(&self) -> Vec<&'static str> {
         let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<_> = probes.iter().filter(|(_, probe)| !probe()).map(|(name, _)| *name).collect();
-        if self.ending.load(Ordering::Relaxed) {
+        if self.is_ending() {
             names.push("lameduck");
         }
         names.sort_unstable();

@@ -68,6 +68,12 @@ impl Context {
         self.instead = Some(Box::new(question));
     }
 
+    /// The same query at the start of a chain again, its own question in force.
+    #[must_use]
+    pub fn into_fresh(self) -> Self {
+        Self { passed: 0, instead: None, ..self }
+    }
+
     /// The largest answer that the client can take, in octets.
     pub fn limit(&self) -> usize {
         match self.transport {

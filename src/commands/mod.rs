@@ -1,0 +1,63 @@
+//! What the binary can be told to do. Each command is a file that only puts parts together.
+
+mod flags;
+mod log_format;
+mod serve;
+
+use std::{ffi::OsStr, path::Path, process::ExitCode};
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The release of CoreDNS whose behaviour is matched.
+pub const COREDNS_VERSION: &str = "1.15.0";
+
+/// The commands, for the usage text.
+const USAGE: &str = "\
+usage: seamark COMMAND [FLAGS]
+
+commands:
+  serve      answer DNS queries as a Corefile says (also when called `coredns`)
+  version    print the version
+
+`seamark serve -help` lists the flags.
+";
+
+/// Runs the command that the arguments name. Called `coredns`, the program is `serve`.
+pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
+    let mut args = args.into_iter();
+    let program = args.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+    if name == "coredns" {
+        return serve::run(args);
+    }
+    match args.next().as_deref() {
+        Some("serve") => serve::run(args),
+        Some("version" | "-version" | "--version") => {
+            println!("{}", version());
+            ExitCode::SUCCESS
+        }
+        Some("help" | "-help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Some(other) => {
+            eprintln!("seamark: unknown command `{other}`\n{USAGE}");
+            ExitCode::from(2)
+        }
+        None => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What `-version` prints. The first word keeps CoreDNS's form for tools that compare it.
+fn version() -> String {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let arch = match arch {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("CoreDNS-{COREDNS_VERSION} (seamark-{VERSION})\n{os}/{arch}")
+}

@@ -1,0 +1,64 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+/// Metadata of an object: what answers, and the watch, need of it.
+#[derive(Debug, Clone, Default)]
+pub struct Meta {
+    /// What the watch machinery asks for: name, namespace, resourceVersion.
+    pub(super) standard: ObjectMeta,
+    /// Labels, for those who join or select by them.
+    pub labels: BTreeMap<String, String>,
+    /// When the change was made that led to this slice (RFC 3339), as the endpoint controller noted it.
+    pub last_change: Option<String>,
+    /// The object is being deleted.
+    pub terminating: bool,
+}
+
+impl Meta {
+    /// Namespace; empty for objects without one.
+    pub fn namespace(&self) -> &str {
+        self.standard.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Name.
+    pub fn name(&self) -> &str {
+        self.standard.name.as_deref().unwrap_or_default()
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Wire {
+    name: Option<String>,
+    namespace: Option<String>,
+    resource_version: Option<String>,
+    deletion_timestamp: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<Annotations>,
+}
+
+#[derive(Deserialize, Default)]
+struct Annotations {
+    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
+    last_change: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = Wire::deserialize(deserializer)?;
+        let standard = ObjectMeta {
+            name: wire.name,
+            namespace: wire.namespace,
+            resource_version: wire.resource_version,
+            ..ObjectMeta::default()
+        };
+        Ok(Self {
+            standard,
+            labels: wire.labels.unwrap_or_default(),
+            last_change: wire.annotations.and_then(|annotations| annotations.last_change),
+            terminating: wire.deletion_timestamp.is_some(),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! API objects as we keep them: trimmed while they are decoded, so that a whole object never exists in memory.
+
+mod endpoints;
+mod import;
+mod meta;
+mod namespace;
+mod pod;
+mod service;
+
+use std::fmt::Debug;
+
+use kube::Resource;
+use serde::de::DeserializeOwned;
+
+pub use endpoints::{Endpoint, Slice, WatchedSlice, dashed};
+pub use import::WatchedImport;
+pub use meta::Meta;
+pub use namespace::WatchedNamespace;
+pub use pod::{Pod, WatchedPod};
+pub use service::{Port, Service, ServiceKind, WatchedService};
+
+/// An API kind that can be watched and kept.
+pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static {
+    /// Plural name with its group, as RBAC and error messages have it.
+    const RESOURCE: &'static str;
+    /// Metadata as we keep it.
+    fn trimmed(&self) -> &Meta;
+}
+
+macro_rules! watched {
+    ($kind:ty, $scope:ty, $name:literal, $plural:literal, $group:literal, $version:literal, $resource:literal) => {
+        impl kube::Resource for $kind {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind(_: &()) -> std::borrow::Cow<'_, str> {
+                $name.into()
+            }
+            fn group(_: &()) -> std::borrow::Cow<'_, str> {
+                $group.into()
+            }
+            fn version(_: &()) -> std::borrow::Cow<'_, str> {
+                $version.into()
+            }
+            fn plural(_: &()) -> std::borrow::Cow<'_, str> {
+                $plural.into()
+            }
+            fn meta(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &self.meta.standard
+            }
+            fn meta_mut(&mut self) -> &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &mut self.meta.standard
+            }
+        }
+
+        impl crate::kubernetes::object::Watched for $kind {
+            const RESOURCE: &'static str = $resource;
+
+            fn trimmed(&self) -> &crate::kubernetes::object::Meta {
+                &self.meta
+            }
+        }
+    };
+}
+pub(super) use watched;

@@ -1,0 +1,79 @@
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::{Meta, watched};
+
+/// A Pod as it arrives.
+#[derive(Debug, Clone)]
+pub struct WatchedPod {
+    pub(super) meta: Meta,
+    /// Its addresses.
+    addresses: Box<[IpAddr]>,
+    /// It has ended, or nobody knows how it is.
+    over: bool,
+}
+
+watched!(WatchedPod, k8s_openapi::NamespaceResourceScope, "Pod", "pods", "", "v1", "pods");
+
+/// A Pod as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace, in lower case.
+    pub namespace: Box<str>,
+    /// Name.
+    pub name: Box<str>,
+    /// All its addresses.
+    pub addresses: Box<[IpAddr]>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Wire {
+    metadata: Meta,
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    phase: Option<String>,
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Option<Vec<PodIp>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PodIp {
+    ip: Option<String>,
+}
+
+impl From<Wire> for WatchedPod {
+    fn from(Wire { metadata, status }: Wire) -> Self {
+        let all = status.pod_ips.unwrap_or_default().into_iter().filter_map(|entry| entry.ip);
+        let mut addresses: Vec<IpAddr> = status.pod_ip.into_iter().chain(all).filter_map(|ip| ip.parse().ok()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed" | "Unknown"));
+        Self { meta: metadata, addresses: addresses.into(), over }
+    }
+}
+
+impl<'de> Deserialize<'de> for WatchedPod {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl WatchedPod {
+    /// The pod as it is kept; `None` if it has ended or has no address.
+    pub fn kept(&self) -> Option<Pod> {
+        (!self.over && !self.addresses.is_empty()).then(|| Pod {
+            namespace: self.meta.namespace().to_ascii_lowercase().into(),
+            name: self.meta.name().into(),
+            addresses: self.addresses.clone(),
+        })
+    }
+}

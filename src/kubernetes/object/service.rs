@@ -1,0 +1,124 @@
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::{Meta, watched};
+
+/// A Service as it arrives.
+#[derive(Debug, Clone)]
+pub struct WatchedService {
+    pub(super) meta: Meta,
+    /// What is kept.
+    pub service: Service,
+}
+
+watched!(WatchedService, k8s_openapi::NamespaceResourceScope, "Service", "services", "", "v1", "services");
+
+/// A Service, or an imported one, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace, in lower case.
+    pub namespace: Box<str>,
+    /// Name, in lower case.
+    pub name: Box<str>,
+    /// How it is answered.
+    pub kind: ServiceKind,
+    /// The ports; a service without any has one without name and number.
+    pub ports: Box<[Port]>,
+}
+
+/// How a service is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// With its cluster addresses (ClusterIP, NodePort, LoadBalancer).
+    Addresses(Box<[IpAddr]>),
+    /// With the addresses of its endpoints.
+    Headless,
+    /// With an alias.
+    External(Box<str>),
+}
+
+/// A port of a service or of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name, in lower case; may be empty.
+    pub name: Box<str>,
+    /// `tcp`, `udp`, `sctp`.
+    pub protocol: Box<str>,
+    /// Its number; `None` if there is none, which gives no SRV record.
+    pub number: Option<u16>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Wire {
+    metadata: Meta,
+    spec: Spec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Option<Vec<String>>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    external_name: Option<String>,
+    ports: Option<Vec<WirePort>>,
+}
+
+/// A port as the API writes it, for services, imports and slices alike.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct WirePort {
+    name: Option<String>,
+    protocol: Option<String>,
+    port: Option<i64>,
+}
+
+impl WirePort {
+    pub(super) fn kept(self) -> Port {
+        let lower = |text: Option<String>, default: &str| {
+            text.map_or_else(|| default.into(), |text| text.to_ascii_lowercase().into_boxed_str())
+        };
+        Port {
+            name: lower(self.name, ""),
+            protocol: lower(self.protocol, "tcp"),
+            number: self.port.and_then(|port| u16::try_from(port).ok()),
+        }
+    }
+}
+
+/// Ports as they are kept; none at all counts as one without name and number, so that addresses are answered.
+pub(super) fn kept_ports(ports: Option<Vec<WirePort>>) -> Box<[Port]> {
+    let ports: Box<[Port]> = ports.unwrap_or_default().into_iter().map(WirePort::kept).collect();
+    if ports.is_empty() { Box::new([Port { name: "".into(), protocol: "".into(), number: None }]) } else { ports }
+}
+
+impl From<Wire> for WatchedService {
+    fn from(Wire { metadata, spec }: Wire) -> Self {
+        let addresses = spec.cluster_ips.filter(|all| !all.is_empty()).unwrap_or_else(|| Vec::from_iter(spec.cluster_ip));
+        let kind = if spec.kind.as_deref() == Some("ExternalName") {
+            ServiceKind::External(spec.external_name.unwrap_or_default().into())
+        } else if addresses.first().is_some_and(|address| address == "None") {
+            ServiceKind::Headless
+        } else {
+            ServiceKind::Addresses(addresses.iter().filter_map(|address| address.parse().ok()).collect())
+        };
+        let service = Service {
+            namespace: metadata.namespace().to_ascii_lowercase().into(),
+            name: metadata.name().to_ascii_lowercase().into(),
+            kind,
+            ports: kept_ports(spec.ports),
+        };
+        Self { meta: metadata, service }
+    }
+}
+
+impl<'de> Deserialize<'de> for WatchedService {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer).map(Self::from)
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("README.md")]
+
+use crate::{
+    chain::{Block, Build, BuildError, Directive, Keys},
+    corefile::{Errors, Stanza},
+};
+
+/// The directive.
+pub const DIRECTIVE: Directive = Directive { name: "debug", parse };
+
+struct Debug;
+
+fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
+    for instance in &stanza.instances {
+        instance.no_args()?;
+        instance.no_block()?;
+    }
+    Ok(Box::new(Debug))
+}
+
+impl Build for Debug {
+    fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
+        block.parts().debug = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+#![doc = include_str!("README.md")]
+
+mod config;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, sync::Arc};
+
+use nix::ifaddrs::getifaddrs;
+
+use crate::{
+    chain::{Context, Directive, Plugin, Rest, Server, Step, ZoneSet},
+    kubernetes::{
+        Cluster,
+        answer::{self, Answer, Policy},
+    },
+    wire::{Body, Ede, Failure, Name, Origin, Query, Question, Rcode, Records, Response, Section},
+};
+
+/// The directive.
+pub const DIRECTIVE: Directive = Directive { name: "kubernetes", parse: config::parse };
+
+struct Kubernetes {
+    zones: ZoneSet,
+    policy: Policy,
+    fallthrough: ZoneSet,
+    cluster: Arc<Cluster>,
+    server: Server,
+}
+
+impl Plugin for Kubernetes {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
+        let question = cx.question();
+        let Some(zone) = self.zones.find(&question.name) else { return Step::Next };
+        match answer::answer(self.cluster.index(), &self.policy, zone, question) {
+            Answer::Here(response) => Step::Answer(response),
+            Answer::Nowhere => self.nowhere(zone, question),
+            Answer::Elsewhere { chain, target } => self.ask_elsewhere(cx, chain, target),
+        }
+    }
+}
+
+impl Kubernetes {
+    /// The cluster does not know the name. Before it is known whole, nobody can say that it does not exist: neither
+    /// NXDOMAIN nor the next plugin, which would hand cluster names to strangers.
+    fn nowhere(&self, zone: &Name, question: &Question) -> Step {
+        let index = self.cluster.index();
+        if !self.cluster.is_synced() {
+            let mut response = answer::denial(index, &self.policy, zone, question, Rcode::SERVFAIL);
+            response.ede = Some(Ede::new(Ede::NOT_READY, "cluster data not loaded yet"));
+            response.cause = Some(Box::new(Failure::Cluster("Kubernetes API not synced".into())));
+            return response.into();
+        }
+        if self.fallthrough.contains(&question.name) {
+            return Step::Next;
+        }
+        answer::denial(index, &self.policy, zone, question, Rcode::NXDOMAIN).into()
+    }
+
+    /// Asks the whole server for the target of an alias that leaves the zone, as a client would.
+    fn ask_elsewhere(&self, cx: &Context, chain: Section, target: Name) -> Step {
+        let mut inner = cx.clone();
+        let asked = cx.question();
+        let question = Question { name: target, record_type: asked.record_type, class: asked.class };
+        inner.query = Query { question, ..cx.query.clone() };
+        let server = self.server.clone();
+        Step::Wait(Box::pin(async move {
+            let mut found = server.ask(inner.into_fresh()).await;
+            let truncated = found.truncated;
+            let mut answer = chain;
+            if let Ok(records) = found.records_mut() {
+                // The inner answer's owners are spelled out: its question is not the client's.
+                let inner = std::mem::take(&mut records.answer);
+                answer.extend(inner.into_iter().map(|record| spelled_out(record, &target)));
+            }
+            let records = Records { answer, ..Records::default() };
+            let body = Body::Records(records);
+            // The inner code is not the outer one's: the alias exists.
+            Response { authoritative: true, truncated, body, origin: Origin::Fetched, ..Response::new(Rcode::NOERROR) }
+        }))
+    }
+}
+
+/// A record whose names no longer depend on the question that it answered.
+fn spelled_out(record: crate::wire::Record, question: &Name) -> crate::wire::Record {
+    use crate::wire::{NameRef, RData, Record};
+    let full = |name: &NameRef| NameRef::from(name.resolve(question));
+    let data = match &record.data {
+        RData::Cname(name) => RData::Cname(full(name)),
+        RData::Ns(name) => RData::Ns(full(name)),
+        RData::Ptr(name) => RData::Ptr(full(name)),
+        RData::Mx { preference, exchange } => RData::Mx { preference: *preference, exchange: full(exchange) },
+        RData::Srv { priority, weight, port, target } => {
+            RData::Srv { priority: *priority, weight: *weight, port: *port, target: full(target) }
+        }
+        other => other.clone(),
+    };
+    Record { owner: full(&record.owner), data, ..record }
+}
+
+/// Addresses of this server, for NS: those it is bound to, else those of all interfaces but loopback.
+fn own_addresses(hosts: &[String]) -> Vec<IpAddr> {
+    let bound: Vec<IpAddr> = hosts.iter().filter_map(|host| host.parse().ok()).collect();
+    if !hosts.is_empty() {
+        return bound;
+    }
+    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    interfaces.filter_map(address).filter(|address| !address.is_loopback()).collect()
+}

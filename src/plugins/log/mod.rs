@@ -1,0 +1,50 @@
+#![doc = include_str!("README.md")]
+
+mod config;
+mod format;
+mod rule;
+
+use crate::chain::{Context, Directive, Plugin, Sent};
+use rule::Rule;
+
+/// The directive.
+pub const DIRECTIVE: Directive = Directive { name: "log", parse: config::parse };
+
+struct QueryLog {
+    rules: Vec<Rule>,
+}
+
+impl Plugin for QueryLog {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn sent(&self, cx: &Context, sent: &Sent<'_>) {
+        let question = cx.question();
+        let Some(rule) = self.rules.iter().find(|rule| rule.zones.contains(&question.name)) else { return };
+        if !rule.classes.take(sent.response.kind(question)) {
+            return;
+        }
+        let line = rule.format.render(cx, sent);
+        let peer = cx.peer.ip().to_canonical();
+        tracing::info!(
+            target: "query",
+            plugin = "log",
+            client_ip = %peer,
+            client_port = cx.peer.port(),
+            qname = %question.name,
+            qtype = %question.record_type,
+            qclass = %question.class,
+            protocol = cx.transport.as_str(),
+            id = cx.query.id,
+            opcode = cx.query.flags.opcode().0,
+            request_size = cx.query.size,
+            dnssec_ok = cx.query.dnssec_ok(),
+            bufsize = format::buffer_size(cx),
+            rcode = %sent.response.rcode,
+            response_size = sent.size,
+            duration_seconds = (sent.now - cx.start).as_secs_f64(),
+            "{line}"
+        );
+    }
+}
