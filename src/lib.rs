@@ -1,16 +1,36 @@
 //! seamark: cluster DNS for Kubernetes in one binary.
+//!
+//! ```text
+//! A query                                            A Kubernetes object
+//!
+//! server/udp.rs      bytes in                        kubernetes/watch.rs      list + watch, pause, list again
+//!   wire/query.rs    header, question, EDNS            kubernetes/object/*    keep only what answers need
+//!   server/route.rs  longest zone → its chain          kubernetes/index.rs    by service, address, pod, namespace
+//!   chain/walk.rs    forward until somebody answers,      ▲
+//!                    back through those it passed         │
+//!     plugins/cache/       kept? answer                   │
+//!     plugins/kubernetes/  ours? ──────────► kubernetes/grammar.rs   name → Lookup
+//!                                            kubernetes/answer.rs    Lookup + index → records
+//!     plugins/forward/     else: wait ─────► upstream/
+//!   wire/encode.rs   response → bytes
+//! server/udp.rs      bytes out
+//! ```
+//!
+//! A module imports only from floors below its own; `tests/layers.rs` holds that.
 
-// floor 0
+// floor 0: knows nothing of the others
 pub mod corefile;
 pub mod http;
 pub mod metrics;
 pub mod wire;
-// floor 1
+// floor 1: the machines, and how plugins meet
+pub mod cache;
 pub mod chain;
 pub mod kubernetes;
-// floor 2
+pub mod upstream;
+// floor 2: what an operator can say
 pub mod plugins;
-// floor 3
+// floor 3: what runs it
 pub mod server;
-// floor 4
+// floor 4: what a person can tell the program
 pub mod commands;

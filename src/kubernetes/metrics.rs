@@ -23,8 +23,8 @@ impl ClusterMetrics {
             "Objects of the cluster that are kept, by kind.",
             &["kind"],
             move || {
-                let sizes = sizes.upgrade().map(|index| index.sizes());
-                sizes.into_iter().flatten().map(|(kind, count)| (vec![kind.to_owned()], count as i64)).collect()
+                let sizes = sizes.upgrade()?.sizes();
+                Some(sizes.into_iter().map(|(kind, count)| (vec![kind.to_owned()], count as i64)).collect())
             },
         );
         let buckets: Vec<f64> = (0..20).map(|power| 0.001 * f64::from(1 << power)).collect();

@@ -1,7 +1,10 @@
 //! The metric registry: handed down, never global. Families are made once by name and found again after a reload,
 //! so that counters go on.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus::{
     Encoder, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, TextEncoder,
@@ -38,7 +41,7 @@ enum Family {
     Counter(CounterFamily),
     Gauge(GaugeFamily),
     Histogram(HistogramFamily),
-    Sampled,
+    Sampled(Sampled),
 }
 
 impl Registry {
@@ -104,31 +107,31 @@ impl Registry {
         }
     }
 
-    /// A family of gauges whose values are read when somebody scrapes. `read` gives label values and value of each.
-    ///
-    /// A later call with the same name takes the place of the earlier one's reader.
+    /// A family of gauges whose values are read when somebody scrapes. `read` gives label values and value of each;
+    /// `None` says that what it measured is gone, and the reader goes too. Several readers may serve one name.
     pub fn sampled_gauge(
         &self,
         name: &str,
         help: &str,
         labels: &[&str],
-        read: impl Fn() -> Vec<(Vec<String>, i64)> + Send + Sync + 'static,
+        read: impl Fn() -> Option<Vec<(Vec<String>, i64)>> + Send + Sync + 'static,
     ) {
-        let Ok(family) = IntGaugeVec::new(Opts::new(name, help), labels) else { return };
-        let collector = Sampled { family, read: Box::new(read) };
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.insert(name.to_owned(), Family::Sampled).is_some() {
-            // Same descriptors, so the registry finds the earlier collector by them.
-            let twin = Sampled { family: collector.family.clone(), read: Box::new(Vec::new) };
-            _ = self.families.unregister(Box::new(twin));
-        }
-        if let Err(error) = self.families.register(Box::new(collector)) {
-            tracing::error!(%error, metric = name, "cannot register a metric");
+        let made = self.family(name, || {
+            let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            let sampled = Sampled { family, readers: Arc::default() };
+            self.families.register(Box::new(sampled.clone()))?;
+            Ok(Family::Sampled(sampled))
+        });
+        match made {
+            Family::Sampled(sampled) => {
+                sampled.readers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(read));
+            }
+            _ => panic!("metric {name} exists as another kind"),
         }
     }
 
     fn family(&self, name: &str, make: impl FnOnce() -> prometheus::Result<Family>) -> Family {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(family) = known.get(name) {
             return family.clone();
         }
@@ -153,9 +156,19 @@ impl Registry {
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 }
 
+type Reader = Box<dyn Fn() -> Option<Vec<(Vec<String>, i64)>> + Send + Sync>;
+
+/// Gauges that are read when somebody scrapes.
+#[derive(Clone)]
 struct Sampled {
     family: GaugeFamily,
-    read: Box<dyn Fn() -> Vec<(Vec<String>, i64)> + Send + Sync>,
+    readers: Arc<Mutex<Vec<Reader>>>,
+}
+
+impl std::fmt::Debug for Sampled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.family.fmt(f)
+    }
 }
 
 impl Collector for Sampled {
@@ -165,12 +178,16 @@ impl Collector for Sampled {
 
     fn collect(&self) -> Vec<MetricFamily> {
         self.family.reset();
-        for (labels, value) in (self.read)() {
-            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            if let Ok(gauge) = self.family.get_metric_with_label_values(&labels) {
-                gauge.set(value);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).retain(|read| {
+            let Some(values) = read() else { return false };
+            for (labels, value) in values {
+                let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+                if let Ok(gauge) = self.family.get_metric_with_label_values(&labels) {
+                    gauge.set(value);
+                }
             }
-        }
+            true
+        });
         self.family.collect()
     }
 }

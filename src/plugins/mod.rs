@@ -1,16 +1,16 @@
 //! What an operator can say in a Corefile. Each plugin is a folder: README, `config.rs`, `mod.rs`.
 
 pub mod bind;
-// pub mod cache;
+pub mod cache;
 pub mod debug;
 pub mod errors;
-// pub mod forward;
+pub mod forward;
 pub mod health;
-// pub mod hosts;
+pub mod hosts;
 pub mod kubernetes;
 pub mod loadbalance;
 pub mod log;
-// pub mod loop_guard;
+pub mod loop_guard;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
@@ -30,10 +30,10 @@ pub const DIRECTIVES: &[Directive] = &[
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
-    // cache::DIRECTIVE,       // keeps what those below answer
-    // hosts::DIRECTIVE,       // an operator's own names go before the cluster's
+    cache::DIRECTIVE,       // keeps what those below answer
+    hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
-    // loop_guard::DIRECTIVE,  // sees what would be forwarded
-    // forward::DIRECTIVE,     // everything else
+    loop_guard::DIRECTIVE,  // sees what would be forwarded
+    forward::DIRECTIVE,     // everything else
     whoami::DIRECTIVE,      // answers whatever is left
 ];

@@ -59,6 +59,16 @@ pub const fn frame_length(message: &[u8]) -> [u8; 2] {
     (message.len() as u16).to_be_bytes()
 }
 
+/// A number of sixteen bits in network order.
+pub const fn octets(value: u16) -> [u8; 2] {
+    value.to_be_bytes()
+}
+
+/// The id of an encoded message.
+pub fn message_id(message: &[u8]) -> Option<u16> {
+    message.first_chunk::<2>().map(|field| u16::from_be_bytes(*field))
+}
+
 fn header(out: &mut [u8], id: u16, flags: u16, counts: [u16; 4]) {
     out[0..2].copy_from_slice(&id.to_be_bytes());
     out[2..4].copy_from_slice(&flags.to_be_bytes());

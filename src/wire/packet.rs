@@ -180,6 +180,14 @@ impl Packet {
         self.stored.counts
     }
 
+    /// MINIMUM of the SOA record in the authority section: how long the absence of data may be kept, seconds
+    /// (RFC 2308 section 4).
+    pub fn soa_minimum(&self) -> Option<u32> {
+        let soa = self.entries().iter().find(|entry| entry.section == 1 && entry.record_type == RecordType::SOA)?;
+        let data = self.bytes().get(..usize::from(soa.end))?;
+        data.last_chunk::<4>().map(|field| u32::from_be_bytes(*field))
+    }
+
     /// The TTL that this record is written with, seconds.
     pub fn ttl_of(&self, entry: &Entry) -> u32 {
         match self.ttl {
