@@ -68,7 +68,13 @@ fn class_of(packet: &Packet, question: &Question) -> Class {
     let answers = packet.entries().iter().any(|entry| entry.section == 0);
     let soa = has(1, RecordType::SOA);
     match packet.header().rcode() {
-        Rcode::NOERROR if !answers => if soa { Class::Denial } else { Class::Success },
+        Rcode::NOERROR if !answers => {
+            if soa {
+                Class::Denial
+            } else {
+                Class::Success
+            }
+        }
         Rcode::NOERROR => {
             let asked = question.record_type == RecordType::ANY || has(0, question.record_type);
             match (asked, soa) {

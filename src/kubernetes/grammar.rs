@@ -1,3 +1,5 @@
+//! What a name below a cluster zone means, and which address a reverse name is of. Pure.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smallvec::SmallVec;

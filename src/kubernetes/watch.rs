@@ -185,8 +185,7 @@ struct Trouble {
 impl Trouble {
     fn report(&mut self, resource: &str, error: &watcher::Error) -> Duration {
         let text = describe(resource, error);
-        let repeated =
-            self.last.as_ref().is_some_and(|(known, when)| *known == text && when.elapsed() < REPEAT);
+        let repeated = self.last.as_ref().is_some_and(|(known, when)| *known == text && when.elapsed() < REPEAT);
         // A watch that the server ends, and 410 Gone, are the daily round and no news.
         if is_routine(error) {
             tracing::debug!(target: "plugin/kubernetes", "{text}");

@@ -3,8 +3,8 @@
 mod health;
 mod policy;
 pub mod resolv_conf;
-mod udp;
 mod tcp;
+mod udp;
 
 use std::{
     io,

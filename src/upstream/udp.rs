@@ -3,7 +3,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use tokio::net::UdpSocket;
+use tokio::{io::Interest, net::UdpSocket};
 
 use super::{Ask, answer_to, any_like, encoded};
 use crate::wire::{MAX_MESSAGE, Packet};
@@ -20,10 +20,15 @@ pub(super) async fn exchange(address: SocketAddr, source: Option<IpAddr>, ask: &
     let (id, query) = encoded(ask);
     socket.send(&query).await?;
     loop {
-        socket.readable().await?;
-        let received = BUFFER.with_borrow_mut(|buffer| {
-            socket.try_recv(buffer).map(|length| answer_to(ask, id, &buffer[..length]))
-        });
+        // An ICMP error shows as an error only: the socket does not become readable by it.
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        if ready.is_error()
+            && let Some(error) = socket.take_error()?
+        {
+            return Err(error);
+        }
+        let received = BUFFER
+            .with_borrow_mut(|buffer| socket.try_recv(buffer).map(|length| answer_to(ask, id, &buffer[..length])));
         match received {
             Ok(Some(packet)) => return Ok(packet),
             Ok(None) => tracing::debug!(%address, "passed over a datagram that is no answer"),

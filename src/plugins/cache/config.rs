@@ -7,9 +7,8 @@ use crate::{
     corefile::{Error, Errors, Instance, Line, Stanza},
 };
 
-const PROPERTIES: [&str; 9] = [
-    "success", "denial", "servfail", "disable", "keepttl", "prefetch", "serve_stale", "serve_stale_policy", "verify",
-];
+const PROPERTIES: [&str; 9] =
+    ["success", "denial", "servfail", "disable", "keepttl", "prefetch", "serve_stale", "serve_stale_policy", "verify"];
 /// Answers of one half unless the Corefile says otherwise: CoreDNS rounds its 10,000 down to this.
 const CAPACITY: u64 = 9984;
 /// CoreDNS never goes below this, whatever is written.
@@ -119,7 +118,8 @@ impl Build for Config {
         let key = format!("{:?} {self:?}", block.servers());
         let store = block.shared::<AnswerCache>(&key, || Ok(AnswerCache::new(self.capacity.0, self.capacity.1)))?;
         let zones = self.zones.join(",");
-        let metrics = block.servers().iter().map(|server| Metrics::register(block.registry(), server, &zones)).collect();
+        let metrics =
+            block.servers().iter().map(|server| Metrics::register(block.registry(), server, &zones)).collect();
         if let Some(server) = block.servers().first() {
             super::metrics::sample(block.registry(), &Arc::downgrade(&store), server, &zones);
         }

@@ -16,9 +16,8 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn register(registry: &Registry, server: &str, zones: &str) -> Self {
         let place = ["server", "zones", "view"];
-        let counter = |name: &str, help: &str| {
-            registry.counter(name, help, &place).with_label_values(&[server, zones, ""])
-        };
+        let counter =
+            |name: &str, help: &str| registry.counter(name, help, &place).with_label_values(&[server, zones, ""]);
         let hits = registry.counter(
             "coredns_cache_hits_total",
             "Answers from the cache by half.",

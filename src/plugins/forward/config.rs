@@ -15,11 +15,21 @@ use crate::{
 
 /// Upstreams of one directive, a file counting as one.
 const MOST_UPSTREAMS: usize = 15;
-const NOT_YET: [&str; 7] =
-    ["max_age", "tls", "tls_servername", "next", "next_on_nodata", "resolver", "doh_method"];
+const NOT_YET: [&str; 7] = ["max_age", "tls", "tls_servername", "next", "next_on_nodata", "resolver", "doh_method"];
 const PROPERTIES: [&str; 13] = [
-    "except", "force_tcp", "prefer_udp", "expire", "max_idle_conns", "max_fails", "max_connect_attempts",
-    "read_timeout", "health_check", "policy", "max_concurrent", "failover", "source_address",
+    "except",
+    "force_tcp",
+    "prefer_udp",
+    "expire",
+    "max_idle_conns",
+    "max_fails",
+    "max_connect_attempts",
+    "read_timeout",
+    "health_check",
+    "policy",
+    "max_concurrent",
+    "failover",
+    "source_address",
 ];
 
 /// All `forward` lines of a server block.
@@ -233,9 +243,9 @@ impl Build for Config {
             let metrics = Arc::new(Metrics::register(block.registry()));
             let addresses = addresses(&forward.to)?;
             let options = forward.options;
-            let upstreams = addresses.into_iter().map(|address| {
-                Arc::new(Upstream::new(address, options.source, options.expire, options.max_idle))
-            });
+            let upstreams = addresses
+                .into_iter()
+                .map(|address| Arc::new(Upstream::new(address, options.source, options.expire, options.max_idle)));
             let policy = match options.policy {
                 PolicyName::Random => Policy::Random,
                 PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),

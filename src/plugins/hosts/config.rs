@@ -1,4 +1,9 @@
-use std::{net::IpAddr, path::PathBuf, sync::{Arc, RwLock}, time::Duration};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use super::{Hosts, source::HostsFile};
 use crate::{

@@ -50,8 +50,8 @@ impl Build for Config {
         // From a CSPRNG, so that nobody can guess the name and end the process by asking it.
         let label = || format!("{:016x}", rand::random::<u64>());
         let (first, second) = (label(), label());
-        let probe = Name::under([first.as_bytes(), second.as_bytes()], &zone)
-            .map_err(|error| BuildError(error.to_string()))?;
+        let probe =
+            Name::under([first.as_bytes(), second.as_bytes()], &zone).map_err(|error| BuildError(error.to_string()))?;
         let over = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&over);
         block.after_start(move |started| async move {

@@ -1,0 +1,8 @@
+//! Black-box tests: the real binary, asked with `dig`. Those marked as ignored need what `make e2e` builds.
+
+mod corefiles;
+mod layers;
+mod live;
+mod scenarios;
+mod serve;
+mod support;
