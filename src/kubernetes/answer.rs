@@ -443,7 +443,8 @@ impl Asking<'_> {
         let tail = self.above as u8;
         match found {
             Found::Pod(address) => {
-                let target = NameRef::QUESTION;
+                // Labels left of the pod's are passed over: they are no part of its name.
+                let target = NameRef::Tail(self.above.saturating_sub(3) as u8);
                 let srv = RData::Srv { priority: 0, weight: 100, port: 0, target: target.clone() };
                 let glue = Record::new(target, self.ttl, RData::address(*address));
                 (Section::from_iter([Record::of_question(self.ttl, srv)]), Section::from_iter([glue]))

@@ -150,7 +150,7 @@ fn unknown(word: &Token, directives: &[Directive]) -> Error {
         return word.error(text);
     }
     let known: Vec<&str> = directives.iter().map(|directive| directive.name).collect();
-    word.unknown("directive", &known).within(&format!("Unknown directive '{}'", word.text))
+    word.error(format!("Unknown directive '{}'{}", word.text, word.hint(&known)))
 }
 
 /// A running configuration.

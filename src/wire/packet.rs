@@ -103,8 +103,11 @@ impl Packet {
     fn stored(scan: &Scan, question: Question, rcode: Rcode, bytes: &[u8], entries: Vec<Entry>) -> Self {
         let end = entries.last().map_or(scan.question_end, |entry| usize::from(entry.end));
         let count = |section| entries.iter().filter(|entry| entry.section == section).count() as u16;
+        let mut bytes = Box::<[u8]>::from(&bytes[..end]);
+        // The header counts what is there, now that the OPT record is not.
+        bytes[10..12].copy_from_slice(&count(2).to_be_bytes());
         let stored = Stored {
-            bytes: Box::from(&bytes[..end]),
+            bytes,
             flags: scan.flags,
             rcode,
             ede: scan.ede.clone(),

@@ -8,4 +8,4 @@ if [ ! -x target/e2e/coredns ]; then
     GOBIN="$PWD/target/e2e" go install github.com/coredns/coredns@v1.15.0
 fi
 # The program under load is the one that people run.
-COREDNS="$PWD/target/e2e/coredns" cargo test --release --test blackbox -- --ignored --test-threads=1 --nocapture
+COREDNS="$PWD/target/e2e/coredns" cargo test --release --test blackbox -- --ignored --skip bench:: --test-threads=1 --nocapture

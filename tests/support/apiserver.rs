@@ -10,17 +10,17 @@ use serde::Deserialize as _;
 use super::server::{directory, free_port};
 
 /// A real kube-apiserver (tests/apiserver, built by `make e2e`).
-pub struct ApiServer {
+pub(crate) struct ApiServer {
     child: Child,
-    pub port: u16,
-    pub directory: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) directory: PathBuf,
 }
 
 const TOKEN: &str = "admin-token-for-tests";
 
 impl ApiServer {
     /// Starts one with no data.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::at(directory(), free_port())
     }
 
@@ -45,13 +45,13 @@ impl ApiServer {
     }
 
     /// Kills it as a crash would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
     }
 
     /// Starts it again on the same data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         let fresh = Self::at(self.directory.clone(), self.port);
         // The old child is gone already; only the directory must not be removed by its drop.
@@ -60,12 +60,12 @@ impl ApiServer {
     }
 
     /// The kubeconfig of an administrator.
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.directory.join("admin.kubeconfig")
     }
 
     /// A kubeconfig with another token.
-    pub fn kubeconfig_with(&self, token: &str) -> PathBuf {
+    pub(crate) fn kubeconfig_with(&self, token: &str) -> PathBuf {
         let text = fs::read_to_string(self.kubeconfig()).expect("a kubeconfig").replace(TOKEN, token);
         let path = self.directory.join("other.kubeconfig");
         fs::write(&path, text).expect("a kubeconfig");
@@ -73,7 +73,14 @@ impl ApiServer {
     }
 
     /// Sends a request; gives status and body.
-    pub fn request(&self, method: &str, path: &str, kind: &str, body: Option<&str>, token: &str) -> (u16, String) {
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: Option<&str>,
+        token: &str,
+    ) -> (u16, String) {
         let mut command = Command::new("curl");
         command.args(["-sk", "-m", "20", "-X", method, "-H", &format!("Authorization: Bearer {token}")]);
         command.args(["-H", &format!("Content-Type: {kind}"), "-w", "\n%{http_code}"]);
@@ -92,7 +99,7 @@ impl ApiServer {
     }
 
     /// Creates or changes every object of a YAML text, status included.
-    pub fn apply(&self, text: &str) {
+    pub(crate) fn apply(&self, text: &str) {
         for document in serde_yaml::Deserializer::from_str(text) {
             let object = serde_json::Value::deserialize(document).expect("YAML");
             if !object.is_null() {
@@ -102,8 +109,9 @@ impl ApiServer {
     }
 
     /// Creates or changes every object of the YAML files of a directory.
-    pub fn apply_directory(&self, directory: &Path) {
-        let mut files: Vec<_> = fs::read_dir(directory).expect("a directory").map(|e| e.expect("a file").path()).collect();
+    pub(crate) fn apply_directory(&self, directory: &Path) {
+        let mut files: Vec<_> =
+            fs::read_dir(directory).expect("a directory").map(|e| e.expect("a file").path()).collect();
         files.sort();
         for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
             self.apply(&fs::read_to_string(file).expect("a file"));
@@ -124,13 +132,13 @@ impl ApiServer {
     }
 
     /// Deletes an object.
-    pub fn delete(&self, path: &str) {
+    pub(crate) fn delete(&self, path: &str) {
         let (code, body) = self.request("DELETE", path, "application/json", None, TOKEN);
         assert!(matches!(code, 200 | 202), "{path}: {code} {body}");
     }
 
     /// A token of a ServiceAccount.
-    pub fn token(&self, namespace: &str, account: &str) -> String {
+    pub(crate) fn token(&self, namespace: &str, account: &str) -> String {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let (code, body) = self.request("POST", &path, "application/json", Some("{}"), TOKEN);
         assert_eq!(code, 201, "{body}");

@@ -2,21 +2,21 @@ use std::process::Command;
 
 /// What `dig` was told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// `NOERROR`, `NXDOMAIN`, ... or `TIMEOUT`.
-    pub status: String,
+    pub(crate) status: String,
     /// `qr aa rd` and so on.
-    pub flags: Vec<String>,
+    pub(crate) flags: Vec<String>,
     /// Records of each section: owner, TTL, type and data with single blanks.
-    pub answer: Vec<String>,
-    pub authority: Vec<String>,
-    pub additional: Vec<String>,
+    pub(crate) answer: Vec<String>,
+    pub(crate) authority: Vec<String>,
+    pub(crate) additional: Vec<String>,
     /// The text as it came.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Asks with the words as `dig` takes them: `["name", "type", "+tcp"]`.
-pub fn ask(port: u16, words: &[&str]) -> Reply {
+pub(crate) fn ask(port: u16, words: &[&str]) -> Reply {
     let mut command = Command::new("dig");
     command.args(["@127.0.0.1", "-p", &port.to_string(), "+noidnin", "+noidnout", "+time=6", "+tries=1"]);
     command.args(["+norecurse", "+nocookie", "+multiline", "+nomultiline"]).args(words);
@@ -52,7 +52,7 @@ fn parse(text: &str) -> Reply {
 
 impl Reply {
     /// Sections sorted, so that the order of records does not count, and the SOA's serial blanked.
-    pub fn normalised(&self) -> Self {
+    pub(crate) fn normalised(&self) -> Self {
         let sorted = |records: &[String]| {
             let mut records: Vec<String> = records.iter().map(|record| without_serial(record)).collect();
             records.sort();
@@ -68,7 +68,7 @@ impl Reply {
     }
 
     /// Whether a flag is set.
-    pub fn has(&self, flag: &str) -> bool {
+    pub(crate) fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests share: start a server, ask it, build a cluster.
 
-pub mod apiserver;
-pub mod dig;
-pub mod scenario;
-pub mod server;
-pub mod upstream;
+pub(crate) mod apiserver;
+pub(crate) mod dig;
+pub(crate) mod scenario;
+pub(crate) mod server;
+pub(crate) mod upstream;

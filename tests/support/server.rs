@@ -10,19 +10,19 @@ use std::{
 use super::dig::{self, Reply};
 
 /// A running server with a Corefile of its own. Killed when it is dropped; its log is shown if the test fails.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub port: u16,
-    pub directory: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) directory: PathBuf,
 }
 
 /// The program to test: seamark, or whatever SUBJECT names.
-pub fn subject() -> PathBuf {
+pub(crate) fn subject() -> PathBuf {
     std::env::var_os("SUBJECT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")), PathBuf::from)
 }
 
 /// A port of loopback that is free for UDP and TCP.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     for _ in 0..100 {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("an address").port();
@@ -34,7 +34,7 @@ pub fn free_port() -> u16 {
 }
 
 /// A directory that is this test's own.
-pub fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("seamark-test-{}-{number}", std::process::id()));
@@ -44,19 +44,19 @@ pub fn directory() -> PathBuf {
 
 impl Server {
     /// Starts seamark with this Corefile; `{port}` is the port to listen on.
-    pub fn start(corefile: &str) -> Self {
+    pub(crate) fn start(corefile: &str) -> Self {
         Self::start_program(Path::new(env!("CARGO_BIN_EXE_seamark")), corefile)
     }
 
     /// Starts a program that takes CoreDNS's flags.
-    pub fn start_program(program: &Path, corefile: &str) -> Self {
+    pub(crate) fn start_program(program: &Path, corefile: &str) -> Self {
         let server = Self::launch(program, corefile, directory(), free_port());
         server.wait_until_it_answers();
         server
     }
 
     /// Starts a program and does not wait.
-    pub fn launch(program: &Path, corefile: &str, directory: PathBuf, port: u16) -> Self {
+    pub(crate) fn launch(program: &Path, corefile: &str, directory: PathBuf, port: u16) -> Self {
         let path = directory.join("Corefile");
         fs::write(&path, corefile.replace("{port}", &port.to_string())).expect("a Corefile");
         let log = fs::File::create(directory.join("log")).expect("a log");
@@ -88,17 +88,17 @@ impl Server {
     }
 
     /// Asks a question.
-    pub fn ask(&self, words: &str) -> Reply {
+    pub(crate) fn ask(&self, words: &str) -> Reply {
         dig::ask(self.port, &words.split_whitespace().collect::<Vec<_>>())
     }
 
     /// Everything that it has written.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     /// Writes another Corefile in the place of the first.
-    pub fn rewrite(&self, corefile: &str) {
+    pub(crate) fn rewrite(&self, corefile: &str) {
         let path = self.directory.join("Corefile");
         let next = self.directory.join("Corefile.next");
         fs::write(&next, corefile.replace("{port}", &self.port.to_string())).expect("a Corefile");
@@ -106,13 +106,18 @@ impl Server {
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(status.is_ok_and(|status| status.success()), "cannot send {name}");
     }
 
+    /// Process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it has ended.
-    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(crate) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         while start.elapsed() < patience {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -122,28 +127,16 @@ impl Server {
         }
         None
     }
-
-    /// Process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Resident memory in KiB.
-    pub fn memory(&self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
-    }
 }
 
 /// Waits a moment. Black-box tests wait for another program, and there is no event for that.
-pub fn pause(milliseconds: u64) {
+pub(crate) fn pause(milliseconds: u64) {
     #[expect(clippy::disallowed_methods, reason = "a test, waiting for another process")]
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
 /// Waits until something is so.
-pub fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < patience, "waited in vain: {what}");
@@ -152,11 +145,9 @@ pub fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> boo
 }
 
 /// The body of an HTTP reply, with its status in front.
-pub fn http(url: &str) -> (u16, String) {
-    let output = Command::new("curl")
-        .args(["-s", "-m", "5", "-w", "\n%{http_code}", url])
-        .output()
-        .expect("curl is needed");
+pub(crate) fn http(url: &str) -> (u16, String) {
+    let output =
+        Command::new("curl").args(["-s", "-m", "5", "-w", "\n%{http_code}", url]).output().expect("curl is needed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (body, code) = text.rsplit_once('\n').unwrap_or(("", "0"));
     (code.parse().unwrap_or(0), body.to_owned())

@@ -13,14 +13,14 @@ use std::{
 /// `ok.` answers 192.0.2.53, `nx.` NXDOMAIN with an SOA, `fail.` SERVFAIL, `drop.` nothing, `wrong-id.` first with
 /// another id and then well, `wrong-question.` first to another question and then well, `garbage.` first nonsense and
 /// then well, `cut.` TC over UDP and two addresses over TCP.
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Upstream {
     /// Starts one on loopback. It ends with the test process.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let port = super::server::free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let udp = UdpSocket::bind(address).expect("a socket");
@@ -47,7 +47,7 @@ impl Upstream {
     }
 
     /// How many questions for `test` names came over UDP.
-    pub fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
 }

@@ -53,10 +53,14 @@ impl Plugin for CachePlugin {
     }
 
     fn response(&self, cx: &mut Context, response: &mut Response) {
-        if response.origin != Origin::Fetched || !self.zones.contains(&cx.question().name) {
+        if !self.zones.contains(&cx.question().name) {
             return;
         }
-        self.keep(cx, response);
+        match response.origin {
+            Origin::Live => self.cap(response),
+            Origin::Fetched => self.keep(cx, response),
+            Origin::Stored => {}
+        }
     }
 }
 
@@ -74,6 +78,16 @@ impl CachePlugin {
             }
             Some((_, denial)) => Some((Half::Denial, denial)),
             None => fresh(Half::Success).map(|(_, packet)| (Half::Success, packet)),
+        }
+    }
+
+    /// Live data is not kept, but clients keep it no longer than other data.
+    fn cap(&self, response: &mut Response) {
+        let Body::Records(records) = &mut response.body else { return };
+        let most = if records.answer.is_empty() { self.limits.denial.1 } else { self.limits.success.1 };
+        let most = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
+        for section in [&mut records.answer, &mut records.authority, &mut records.additional] {
+            section.iter_mut().for_each(|record| record.ttl = record.ttl.min(most));
         }
     }
 
