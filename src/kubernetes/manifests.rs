@@ -43,6 +43,12 @@ pub struct Selection {
     pub objects: Option<Selector>,
     /// For namespaces.
     pub namespaces: Option<Selector>,
+    /// Slices count.
+    pub endpoints: bool,
+    /// Pods count.
+    pub pods: bool,
+    /// Imported services count.
+    pub imports: bool,
 }
 
 /// What a look at the files must find changed before they are read again.
@@ -158,6 +164,15 @@ impl Objects {
     /// Makes the index hold these objects and no others.
     pub fn apply(mut self, index: &Index, selection: &Selection, now: u32) {
         self.add_implied_namespaces();
+        if !selection.endpoints {
+            self.slices.clear();
+        }
+        if !selection.pods {
+            self.pods.clear();
+        }
+        if !selection.imports {
+            self.imports.clear();
+        }
         let namespaces = self.namespaces.into_values();
         replace(index, namespaces.filter(|n| selected(&selection.namespaces, n)).collect(), now);
         replace(index, chosen(self.services, selection), now);

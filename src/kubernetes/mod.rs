@@ -190,7 +190,13 @@ impl Cluster {
     fn watch_files(&mut self, watching: &Watching, path: &Path) -> Result<(), ClusterError> {
         let parse =
             |text: &Option<String>| text.as_deref().map(Selector::parse).transpose().map_err(ClusterError::Selector);
-        let selection = Selection { objects: parse(&watching.labels)?, namespaces: parse(&watching.namespace_labels)? };
+        let selection = Selection {
+            objects: parse(&watching.labels)?,
+            namespaces: parse(&watching.namespace_labels)?,
+            endpoints: watching.endpoints,
+            pods: watching.pods,
+            imports: watching.multicluster,
+        };
         let mut seen = manifests::signature(path);
         manifests::read(path)?.apply(&self.index, &selection, watch::now());
         let state = Arc::new(State::default());

@@ -147,7 +147,7 @@ impl ApiServer {
     }
 }
 
-fn path_of(object: &serde_json::Value) -> String {
+pub(crate) fn path_of(object: &serde_json::Value) -> String {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let version = text(&object["apiVersion"]);
     let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
