@@ -2,6 +2,7 @@
 
 mod bench;
 mod corefiles;
+mod faults;
 mod layers;
 mod live;
 mod scenarios;

@@ -1,1 +1,197 @@
+use std::{collections::BTreeMap, net::IpAddr};
 
+use super::{
+    index::{Index, Indexed},
+    manifests::{Objects, Selection},
+    object::{WatchedNamespace, WatchedService, WatchedSlice},
+};
+
+const ALL: Selection = Selection { objects: None, namespaces: None, endpoints: true, pods: true, imports: true };
+
+fn service(name: &str, address: &str) -> WatchedService {
+    let text = format!(
+        "{{metadata: {{name: {name}, namespace: one}}, spec: {{clusterIP: {address}, ports: [{{port: 80}}]}}}}"
+    );
+    serde_yaml::from_str(&text).unwrap()
+}
+
+fn slice(name: &str, service: &str, addresses: &[&str]) -> WatchedSlice {
+    let endpoints: Vec<String> = addresses.iter().map(|address| format!("{{addresses: [{address}]}}")).collect();
+    let text = format!(
+        "{{metadata: {{name: {name}, namespace: one, labels: {{kubernetes.io/service-name: {service}}}}}, endpoints: [{}]}}",
+        endpoints.join(", ")
+    );
+    serde_yaml::from_str(&text).unwrap()
+}
+
+/// All that can be asked of the index, as text.
+fn picture(index: &Index) -> String {
+    let mut lines = Vec::new();
+    for number in 0..6 {
+        let name = format!("s{number}");
+        let service = index.local.service(b"one", name.as_bytes()).map(|service| format!("{:?}", service.kind));
+        let mut slices: Vec<String> = index
+            .local
+            .slices(b"one", name.as_bytes())
+            .iter()
+            .map(|slice| slice.endpoints.iter().map(|e| format!("{:?}", e.addresses)).collect::<String>())
+            .collect();
+        slices.sort();
+        lines.push(format!("{name}: {service:?} {slices:?} {}", index.local.has_endpoint(b"one", name.as_bytes())));
+    }
+    for last in 0..8u8 {
+        for address in [IpAddr::from([10, 96, 0, last]), IpAddr::from([10, 244, 0, last])] {
+            let owner = index.local.service_of(address).map(|service| service.name.clone());
+            let mut slices: Vec<_> = index.local.slices_of(address).iter().map(|slice| slice.service.clone()).collect();
+            slices.sort();
+            lines.push(format!("{address}: {owner:?} {slices:?}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Any sequence of changes, lists taken anew among them, gives the index that the final set gives.
+#[test]
+fn the_index_is_that_of_the_final_set() {
+    let mut seed = 1u32;
+    let mut random = |below: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) % below
+    };
+    for _ in 0..200 {
+        let index = Index::new();
+        let mut services: BTreeMap<String, String> = BTreeMap::new();
+        let mut slices: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+        for now in 1..60 {
+            let name = format!("s{}", random(6));
+            // Each service has addresses of its own, as the API server sees to it.
+            let address = ["None".to_owned(), format!("10.96.0.{}", &name[1..])][random(2) as usize].clone();
+            let slice_name = format!("slice{}", random(5));
+            let addresses: Vec<String> = (0..random(4)).map(|_| format!("10.244.0.{}", random(8))).collect();
+            match random(6) {
+                0 | 1 => {
+                    service(&name, &address).apply(&index, now);
+                    services.insert(name, address);
+                }
+                2 | 3 => {
+                    let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
+                    slice(&slice_name, &name, &texts).apply(&index, now);
+                    slices.insert(slice_name, (name, addresses));
+                }
+                4 => {
+                    service(&name, "None").delete(&index, now);
+                    services.remove(&name);
+                    slice(&slice_name, "x", &[]).delete(&index, now);
+                    slices.remove(&slice_name);
+                }
+                _ => {
+                    // While the connection was down some objects have gone.
+                    services.retain(|_, _| random(3) > 0);
+                    slices.retain(|_, _| random(3) > 0);
+                    relist(&index, &services, &slices, now);
+                }
+            }
+        }
+        let fresh = Index::new();
+        relist(&fresh, &services, &slices, 1);
+        assert_eq!(picture(&index), picture(&fresh), "{services:?} {slices:?}");
+    }
+}
+
+fn relist(
+    index: &Index,
+    services: &BTreeMap<String, String>,
+    slices: &BTreeMap<String, (String, Vec<String>)>,
+    now: u32,
+) {
+    WatchedService::begin_relist(index);
+    for (name, address) in services {
+        service(name, address).apply(index, now);
+    }
+    WatchedService::end_relist(index, now);
+    WatchedSlice::begin_relist(index);
+    for (name, (service, addresses)) in slices {
+        let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        slice(name, service, &texts).apply(index, now);
+    }
+    WatchedSlice::end_relist(index, now);
+}
+
+#[test]
+fn the_serial_moves_only_when_something_changes() {
+    let index = Index::new();
+    assert_eq!(index.local.serial(), 0);
+    service("a", "10.96.0.1").apply(&index, 100);
+    assert_eq!(index.local.serial(), 100);
+    assert!(!service("a", "10.96.0.1").apply(&index, 200), "the same again");
+    WatchedNamespace::named("two").apply(&index, 300);
+    assert_eq!(index.local.serial(), 100);
+    slice("x", "a", &["10.244.0.1"]).apply(&index, 400);
+    assert_eq!((index.local.serial(), index.imported.serial()), (400, 0));
+    service("a", "10.96.0.1").delete(&index, 500);
+    assert_eq!(index.local.serial(), 500);
+}
+
+#[test]
+fn absurd_objects_are_taken_for_what_they_are() {
+    let text = "
+kind: Service
+metadata: {name: UPPER, namespace: One}
+spec: {clusterIP: not-an-address}
+---
+kind: Service
+metadata: {namespace: one}
+---
+kind: EndpointSlice
+metadata: {name: odd, namespace: one, labels: {kubernetes.io/service-name: odd}}
+addressType: FQDN
+endpoints: [{addresses: [host.example.org]}]
+---
+kind: EndpointSlice
+metadata: {name: wrong, namespace: one, labels: {kubernetes.io/service-name: wrong}}
+endpoints: [{addresses: [10.0.0.300, ''], conditions: {ready: true}}, {}, {addresses: null}]
+ports: [{port: 70000, name: p}, {}]
+---
+kind: EndpointSlice
+metadata: {name: nobodys, namespace: one}
+endpoints: [{addresses: [10.0.0.1]}]
+---
+kind: Deployment
+metadata: {name: other}
+---
+# only a comment
+";
+    let mut objects = Objects::default();
+    objects.add("text", text).unwrap();
+    let index = Index::new();
+    objects.apply(&index, &ALL, 1);
+    assert!(index.local.service(b"one", b"upper").is_some(), "names are in small letters");
+    assert!(!index.local.has_endpoint(b"one", b"odd"));
+    assert!(!index.local.has_endpoint(b"one", b"wrong"));
+    assert!(index.local.slices_of("10.0.0.1".parse().unwrap()).is_empty());
+    assert!(index.has_namespace(b"one"));
+}
+
+#[test]
+fn wrong_yaml_names_its_line() {
+    for (text, place) in [
+        ("kind: Service\nmetadata: [\n", "text:2"),
+        ("kind: Service\n---\nkind: Service\nmetadata: {name: x}\nspec: 7\n", "text:5"),
+    ] {
+        let error = Objects::default().add("text", text).unwrap_err().to_string();
+        let line: usize = error.split(':').nth(1).unwrap().parse().unwrap();
+        let wanted: usize = place.split(':').nth(1).unwrap().parse().unwrap();
+        assert!(line.abs_diff(wanted) <= 1, "{error}, expected {place}");
+    }
+}
+
+#[test]
+fn a_slice_of_a_thousand_endpoints_is_found_by_each_address() {
+    let addresses: Vec<String> = (0..1000).map(|n| format!("10.{}.{}.1", n / 250, n % 250)).collect();
+    let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let index = Index::new();
+    slice("big", "big", &texts).apply(&index, 1);
+    assert!(texts.iter().all(|text| index.local.slices_of(text.parse().unwrap()).len() == 1));
+    slice("big", "big", &texts[..1]).apply(&index, 2);
+    assert_eq!(texts.iter().filter(|text| !index.local.slices_of(text.parse().unwrap()).is_empty()).count(), 1);
+}

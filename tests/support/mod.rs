@@ -3,5 +3,6 @@
 pub(crate) mod apiserver;
 pub(crate) mod dig;
 pub(crate) mod scenario;
+pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod upstream;

@@ -1,8 +1,6 @@
 #![doc = include_str!("README.md")]
 
 mod config;
-#[cfg(test)]
-mod tests;
 
 use std::{net::IpAddr, sync::Arc};
 
