@@ -157,7 +157,10 @@ impl Scripted {
 
     fn watch(&self, mut stream: TcpStream, resource: &str, from: &str, initial: bool) {
         self.count(if initial { "stream" } else { "watch" }, resource);
-        let (generation, streaming) = (self.state().generation, self.state().streaming);
+        let (generation, streaming) = {
+            let state = self.state();
+            (state.generation, state.streaming)
+        };
         if initial && !streaming {
             let message = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
             return reply(
