@@ -7,8 +7,11 @@ pub struct Directive {
     /// The word.
     pub name: &'static str,
     /// Reads all instances of the word in one server block into a checked configuration. No I/O, no clock.
-    pub parse: fn(&Stanza, &Keys) -> Result<Box<dyn Build>, Errors>,
+    pub parse: Parse,
 }
+
+/// Reads the instances of a directive in one server block.
+pub type Parse = fn(&Stanza, &Keys) -> Result<Box<dyn Build>, Errors>;
 
 /// What a directive may know of its server block while it is read.
 #[derive(Debug, Clone, Default)]

@@ -23,7 +23,7 @@ use std::{future::Future, pin::Pin};
 
 pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started};
 pub use context::{Context, Place, Transport};
-pub use directive::{Build, BuildError, Directive, Keys};
+pub use directive::{Build, BuildError, Directive, Keys, Parse};
 pub use dns_metrics::{DnsFamilies, DnsHandles, Exchange};
 pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
 pub use walk::{Chain, Outcome, Parked};
@@ -53,6 +53,7 @@ pub trait Plugin: Send + Sync + 'static {
 }
 
 /// What a plugin does with a query.
+#[expect(clippy::large_enum_variant, reason = "an answer from memory costs no heap")]
 pub enum Step {
     /// Not mine.
     Next,

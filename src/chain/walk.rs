@@ -19,6 +19,7 @@ pub struct Chain {
 }
 
 /// How a walk ended.
+#[expect(clippy::large_enum_variant, reason = "a response is moved, not boxed, on its way to the encoder")]
 pub enum Outcome {
     /// With a response.
     Answered(Response),

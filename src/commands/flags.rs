@@ -34,7 +34,8 @@ pub(super) fn parse(flags: &'static [Flag], args: impl Iterator<Item = String>) 
     let mut parsed = Parsed::default();
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
-        let Some(text) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|text| !text.is_empty()) else {
+        let Some(text) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|text| !text.is_empty())
+        else {
             return Err(format!("unexpected argument `{arg}`"));
         };
         let (name, given) = match text.split_once('=') {
@@ -67,10 +68,8 @@ pub(super) fn usage(flags: &[Flag]) -> String {
 mod tests {
     use super::*;
 
-    const FLAGS: &[Flag] = &[
-        Flag { name: "conf", value: Some("FILE"), help: "" },
-        Flag { name: "quiet", value: None, help: "" },
-    ];
+    const FLAGS: &[Flag] =
+        &[Flag { name: "conf", value: Some("FILE"), help: "" }, Flag { name: "quiet", value: None, help: "" }];
 
     #[test]
     fn one_dash_or_two_with_blank_or_equals_sign() {

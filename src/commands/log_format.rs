@@ -1,6 +1,9 @@
 //! Log lines as CoreDNS writes them: `[INFO] plugin/reload: text`, or a JSON record each.
 
-use std::{fmt, sync::atomic::{AtomicBool, Ordering}};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};

@@ -75,7 +75,8 @@ pub(super) fn key(token: &Token, warnings: &mut Vec<Warning>) -> Result<Key, Err
     }
     let (zone, port) = port(token, rest)?;
     if port.is_some() && zone.contains(':') && rest.parse::<IpAddr>().is_ok() {
-        let message = format!("`{rest}` is read as zone `{zone}` and port, as CoreDNS does; an IPv6 network needs its length");
+        let message =
+            format!("`{rest}` is read as zone `{zone}` and port, as CoreDNS does; an IPv6 network needs its length");
         warnings.push(Warning { span: token.span.clone(), message });
     }
     let zone_word = Token { text: if zone.is_empty() { ".".to_owned() } else { zone.to_owned() }, ..token.clone() };

@@ -183,12 +183,13 @@ fn wildcard(pattern: &str, name: &str) -> bool {
     let mut pattern = pattern.chars();
     match pattern.next() {
         None => name.is_empty(),
-        Some('*') => (0..=name.len())
-            .filter(|&at| name.is_char_boundary(at))
-            .any(|at| wildcard(pattern.as_str(), &name[at..])),
+        Some('*') => {
+            (0..=name.len()).filter(|&at| name.is_char_boundary(at)).any(|at| wildcard(pattern.as_str(), &name[at..]))
+        }
         Some(wanted) => {
             let mut name = name.chars();
-            name.next().is_some_and(|found| wanted == '?' || wanted == found) && wildcard(pattern.as_str(), name.as_str())
+            name.next().is_some_and(|found| wanted == '?' || wanted == found)
+                && wildcard(pattern.as_str(), name.as_str())
         }
     }
 }

@@ -126,13 +126,17 @@ impl Token {
 
     /// The error for a word that is none of those known here.
     pub fn unknown(&self, what: &str, known: &[&str]) -> Error {
+        self.error(format!("unknown {what} `{}`{}", self.text, self.hint(known)))
+    }
+
+    /// The word that may have been meant, or all that are known, as the end of a sentence.
+    pub fn hint(&self, known: &[&str]) -> String {
         let near = known.iter().map(|word| (distance(word, &self.text), word)).min();
-        let hint = match near {
+        match near {
             Some((steps, word)) if steps <= 2 && steps < word.len() => format!("; did you mean `{word}`?"),
             _ if known.is_empty() => String::new(),
             _ => format!("; expected one of: {}", known.join(", ")),
-        };
-        self.error(format!("unknown {what} `{}`{hint}", self.text))
+        }
     }
 }
 

@@ -207,8 +207,29 @@ fn files_are_imported_relative_to_the_importing_file() {
 #[test]
 fn any_text_is_read_or_refused() {
     let pieces = [
-        "{", "}", " ", "\n", ".", "a", "\"", "\\", "#", "import", "(s)", "{$PORT}", "{$", ",", ":53", "tls://", "/33",
-        "10.0.0.0/9", "cache", "{}", "\u{e9}", "\r", "s",
+        "{",
+        "}",
+        " ",
+        "\n",
+        ".",
+        "a",
+        "\"",
+        "\\",
+        "#",
+        "import",
+        "(s)",
+        "{$PORT}",
+        "{$",
+        ",",
+        ":53",
+        "tls://",
+        "/33",
+        "10.0.0.0/9",
+        "cache",
+        "{}",
+        "\u{e9}",
+        "\r",
+        "s",
     ];
     let mut seed = 1u64;
     let mut random = move || {

@@ -54,7 +54,7 @@ impl Builder {
                 if opened.is_none() {
                     self.errors.push(token.error("this closing brace closes nothing"));
                 }
-                self.nothing_behind(&token);
+                self.nothing_behind();
                 return;
             }
             if is(&token, "{") {
@@ -113,9 +113,17 @@ impl Builder {
         if words.last().is_some_and(|word| word.text.ends_with(',')) {
             self.errors.push(brace.error("a comma before the opening brace: one more key is expected"));
         }
-        if let Some(behind) = self.words.peek().filter(|word| !word.starts_line) {
+        if let Some(behind) = self.words.next_if(|word| !word.starts_line) {
             let message = "an opening brace must be the last word of its line: put what follows on the next line";
             self.errors.push(behind.token.error(message));
+            let mut closed = is(&behind.token, "}");
+            while let Some(word) = self.words.next_if(|word| !word.starts_line) {
+                closed |= is(&word.token, "}");
+            }
+            // A block on one line: one complaint is enough.
+            if closed {
+                return Vec::new();
+            }
         }
         let mut lines = Vec::new();
         self.lines(&mut lines, Some(brace));
@@ -123,7 +131,7 @@ impl Builder {
     }
 
     /// Nothing may follow a closing brace on its line: CoreDNS swallows it without a word.
-    fn nothing_behind(&mut self, brace: &Token) {
+    fn nothing_behind(&mut self) {
         let mut complained = false;
         while let Some(word) = self.words.next_if(|word| !word.starts_line) {
             if !complained {
@@ -132,7 +140,6 @@ impl Builder {
                 complained = true;
             }
         }
-        _ = brace;
     }
 
     fn unclosed(&mut self, brace: &Token, lines: &[RawLine]) {

@@ -7,16 +7,8 @@ use std::{
 use super::{Error, Token, address::zones_of};
 
 /// Units of a Go duration, in nanoseconds.
-const UNITS: [(&str, f64); 8] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("μs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3600e9),
-];
+const UNITS: [(&str, f64); 8] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
 impl Token {
     /// The word as a Go duration: `300ms`, `1h5m`, `1.5s`, `0`.
@@ -118,9 +110,7 @@ impl Token {
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(SocketAddr::new(address, default_port));
         }
-        text.parse().map_err(|_| {
-            self.error(format!("expected an IP address with or without a port, found `{text}`"))
-        })
+        text.parse().map_err(|_| self.error(format!("expected an IP address with or without a port, found `{text}`")))
     }
 
     /// The word as an address to listen on: host (none = all addresses) and port.
@@ -151,7 +141,8 @@ fn nanoseconds(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| digits + at);
+        let unit_end =
+            rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| digits + at);
         let (_, scale) = UNITS.iter().find(|(unit, _)| *unit == &rest[digits..unit_end])?;
         total += number * scale;
         rest = &rest[unit_end..];

@@ -116,7 +116,7 @@ async fn accept(listener: TcpListener, routes: Arc<RwLock<HashMap<String, Handle
 fn reply_to<B>(
     request: &Request<B>,
     routes: &RwLock<HashMap<String, Handler>>,
-) -> Result<Response<Full<Bytes>>, hyper::http::Error> {
+) -> Result<Response<Full<Bytes>>, ::http::Error> {
     let handler = routes.read().unwrap_or_else(PoisonError::into_inner).get(request.uri().path()).cloned();
     let reply = handler.map_or_else(|| Reply::text(404, "404 page not found\n"), |handler| handler());
     Response::builder()

@@ -1,3 +1,5 @@
+//! Lookup and index become records: what exists, what has no data, what is not there.
+
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use smallvec::SmallVec;
@@ -110,7 +112,12 @@ fn empty(soa: Record, rcode: Rcode) -> Response {
 
 fn live(answer: Section, additional: Section) -> Response {
     let records = Records { answer, additional, ..Records::default() };
-    Response { authoritative: true, origin: Origin::Live, body: Body::Records(records), ..Response::new(Rcode::NOERROR) }
+    Response {
+        authoritative: true,
+        origin: Origin::Live,
+        body: Body::Records(records),
+        ..Response::new(Rcode::NOERROR)
+    }
 }
 
 /// What a name stands for.
@@ -198,10 +205,13 @@ impl Asking<'_> {
         let labels: SmallVec<[&[u8]; 3]> = name.labels().take(self.above.min(3)).collect();
         match (labels.as_slice(), kind) {
             ([], RecordType::NS) => {
-                let (answer, additional) =
-                    apex::name_servers(self.index, &self.policy.own_addresses, self.above, self.ttl, |slice, endpoint| {
-                        self.endpoint_labels(slice, endpoint)
-                    });
+                let (answer, additional) = apex::name_servers(
+                    self.index,
+                    &self.policy.own_addresses,
+                    self.above,
+                    self.ttl,
+                    |slice, endpoint| self.endpoint_labels(slice, endpoint),
+                );
                 Some(self.or_no_data(answer, additional))
             }
             ([b"dns-version"], RecordType::TXT) => {
@@ -304,7 +314,8 @@ impl Asking<'_> {
         slices.iter().flat_map(move |slice| {
             let endpoints = slice.endpoints.iter().filter(move |endpoint| self.matches(slice, endpoint, filter));
             endpoints.flat_map(move |endpoint| {
-                let addresses = endpoint.addresses.iter().filter(move |ip| self.address_matches(endpoint, **ip, filter));
+                let addresses =
+                    endpoint.addresses.iter().filter(move |ip| self.address_matches(endpoint, **ip, filter));
                 addresses.flat_map(move |&address| {
                     slice.ports.iter().filter(|port| ports.takes(port)).map(move |port| Entry {
                         address,
@@ -321,8 +332,8 @@ impl Asking<'_> {
             EndpointFilter::All => true,
             EndpointFilter::Zone(zone) => endpoint.zone.as_deref().map(str::as_bytes) == Some(zone.as_slice()),
             EndpointFilter::Named(name, cluster) => {
-                let cluster_fits = cluster.is_none()
-                    || slice.cluster.as_deref().map(str::as_bytes) == cluster.as_deref();
+                let cluster_fits =
+                    cluster.is_none() || slice.cluster.as_deref().map(str::as_bytes) == cluster.as_deref();
                 cluster_fits && self.is_named(endpoint, name)
             }
         }
@@ -432,7 +443,8 @@ impl Asking<'_> {
         let tail = self.above as u8;
         match found {
             Found::Pod(address) => {
-                let target = NameRef::QUESTION;
+                // Labels left of the pod's are passed over: they are no part of its name.
+                let target = NameRef::Tail(self.above.saturating_sub(3) as u8);
                 let srv = RData::Srv { priority: 0, weight: 100, port: 0, target: target.clone() };
                 let glue = Record::new(target, self.ttl, RData::address(*address));
                 (Section::from_iter([Record::of_question(self.ttl, srv)]), Section::from_iter([glue]))

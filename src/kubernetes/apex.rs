@@ -78,7 +78,8 @@ fn in_front_of(
             addresses.iter().map(|&address| (labels.clone(), address)).collect()
         }
         ServiceKind::Headless => {
-            let each = slice.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().map(move |ip| (endpoint, ip)));
+            let each =
+                slice.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().map(move |ip| (endpoint, ip)));
             each.map(|(endpoint, &address)| (endpoint_labels(slice, endpoint), address)).collect()
         }
         ServiceKind::External(_) => Vec::new(),

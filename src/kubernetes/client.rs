@@ -66,13 +66,14 @@ pub enum ClientError {
 ///
 /// # Errors
 /// Something on disk is missing or wrong. Nothing is asked of the server yet.
-pub async fn connect(access: &Access, max_inflight: usize, registry: &Registry) -> Result<Client, ClientError> {
+pub(super) async fn connect(access: &Access, max_inflight: usize, registry: &Registry) -> Result<Client, ClientError> {
     let mut config = config(access).await?;
     // The watch gives up a dead connection by its own clock; a read may be silent for minutes.
     config.read_timeout = None;
     let agent = http::HeaderValue::from_static(concat!("seamark/", env!("CARGO_PKG_VERSION")));
     config.headers.push((http::header::USER_AGENT, agent));
-    let layer = Measuring(Arc::new(Measures::register(registry, max_inflight)));
+    let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
+    let layer = Measuring(Arc::new(Measures::register(registry, host, max_inflight)));
     let builder = ClientBuilder::try_from(config).map_err(Box::new)?;
     Ok(builder.with_layer(&layer).build())
 }
@@ -107,10 +108,12 @@ struct Measures {
     duration: HistogramFamily,
     waited: HistogramFamily,
     places: Option<Arc<Semaphore>>,
+    /// Host and port of the API server.
+    host: String,
 }
 
 impl Measures {
-    fn register(registry: &Registry, max_inflight: usize) -> Self {
+    fn register(registry: &Registry, host: String, max_inflight: usize) -> Self {
         Self {
             requests: registry.counter(
                 "coredns_kubernetes_rest_client_requests_total",
@@ -129,6 +132,7 @@ impl Measures {
                 &["verb", "host"],
                 &BUCKETS,
             ),
+            host,
             places: (max_inflight > 0).then(|| Arc::new(Semaphore::new(max_inflight))),
         }
     }
@@ -169,24 +173,24 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let measures = Arc::clone(&self.measures);
         let method = request.method().as_str().to_owned();
-        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let response = self.inner.call(request);
         Box::pin(async move {
+            let host = &measures.host;
             let start = Instant::now();
             let place = match &measures.places {
                 Some(places) => Some(Arc::clone(places).acquire_owned().await?),
                 None => None,
             };
-            measures.waited.with_label_values(&[&method, &host]).observe(start.elapsed().as_secs_f64());
+            measures.waited.with_label_values(&[&method, host]).observe(start.elapsed().as_secs_f64());
             let start = Instant::now();
             let response = response.await.map_err(Into::into);
             drop(place);
-            measures.duration.with_label_values(&[&method, &host]).observe(start.elapsed().as_secs_f64());
+            measures.duration.with_label_values(&[&method, host]).observe(start.elapsed().as_secs_f64());
             let code = match &response {
                 Ok(response) => response.status().as_u16().to_string(),
                 Err(_) => "<error>".to_owned(),
             };
-            measures.requests.with_label_values(&[&code, &method, &host]).inc();
+            measures.requests.with_label_values(&[&code, &method, host]).inc();
             response
         })
     }

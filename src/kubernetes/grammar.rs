@@ -1,3 +1,5 @@
+//! What a name below a cluster zone means, and which address a reverse name is of. Pure.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smallvec::SmallVec;
@@ -104,6 +106,8 @@ fn part<'a>(left: &[&'a [u8]], dialect: Dialect) -> Option<Part<'a>> {
         [name, cluster] if dialect.multicluster && !name.starts_with(b"_") && !cluster.starts_with(b"_") => {
             Some(Part::Endpoint { name, cluster: Some(cluster) })
         }
+        // Two lone underscores ask for any port, which is the service itself (as CoreDNS).
+        [b"_", b"_"] => Some(Part::Whole),
         [port, protocol] => Some(Part::Port { port: bare(port), protocol: bare(protocol) }),
         [zone @ .., how @ (b"pin" | b"prefer"), b"_zone"] if dialect.zonal && !dialect.multicluster => {
             let mut joined = SmallVec::new();
@@ -199,7 +203,7 @@ mod tests {
             ("_a.web.ns.svc.cluster.local", "service web in ns endpoint _a"),
             ("_http._tcp.web.ns.svc.cluster.local", "service web in ns port http/tcp"),
             ("http.tcp.web.ns.svc.cluster.local", "service web in ns port http/tcp"),
-            ("_._.web.ns.svc.cluster.local", "service web in ns port /"),
+            ("_._.web.ns.svc.cluster.local", "service web in ns"),
             ("_http._tcp.a.web.ns.svc.cluster.local", "nothing"),
             ("a.b.c.d.web.ns.svc.cluster.local", "nothing"),
             ("eu-1a.pin._zone.web.ns.svc.cluster.local", "nothing"),

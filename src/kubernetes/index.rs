@@ -1,3 +1,5 @@
+//! The objects of a cluster, found by service, address, pod and namespace.
+
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, Hash, RandomState},
@@ -10,7 +12,9 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::object::{Meta, Pod, Service, ServiceKind, Slice, WatchedImport, WatchedNamespace, WatchedPod, WatchedSlice, WatchedService};
+use super::object::{
+    Meta, Pod, Service, ServiceKind, Slice, WatchedImport, WatchedNamespace, WatchedPod, WatchedService, WatchedSlice,
+};
 
 /// How many locks the readers are spread over.
 const SHARDS: usize = 64;

@@ -11,7 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     index::{Index, Indexed},
-    object::{Watched, WatchedImport, WatchedNamespace, WatchedPod, WatchedSlice, WatchedService},
+    object::{Watched, WatchedImport, WatchedNamespace, WatchedPod, WatchedService, WatchedSlice},
     selector::Selector,
 };
 

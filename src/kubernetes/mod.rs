@@ -24,7 +24,7 @@ mod watch;
 mod tests;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -187,18 +187,16 @@ impl Cluster {
         self.tasks.push(tokio::spawn(keeping));
     }
 
-    fn watch_files(&mut self, watching: &Watching, path: &PathBuf) -> Result<(), ClusterError> {
-        let parse = |text: &Option<String>| {
-            text.as_deref().map(Selector::parse).transpose().map_err(ClusterError::Selector)
-        };
-        let selection =
-            Selection { objects: parse(&watching.labels)?, namespaces: parse(&watching.namespace_labels)? };
+    fn watch_files(&mut self, watching: &Watching, path: &Path) -> Result<(), ClusterError> {
+        let parse =
+            |text: &Option<String>| text.as_deref().map(Selector::parse).transpose().map_err(ClusterError::Selector);
+        let selection = Selection { objects: parse(&watching.labels)?, namespaces: parse(&watching.namespace_labels)? };
         let mut seen = manifests::signature(path);
         manifests::read(path)?.apply(&self.index, &selection, watch::now());
         let state = Arc::new(State::default());
         state.set_synced();
         self.states.push(state);
-        let (index, path) = (Arc::clone(&self.index), path.clone());
+        let (index, path) = (Arc::clone(&self.index), path.to_owned());
         self.tasks.push(tokio::spawn(async move {
             let mut ticks = interval(manifests::EVERY);
             loop {

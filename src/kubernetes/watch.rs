@@ -22,7 +22,7 @@ use crate::metrics::Counter;
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 /// First and longest pause after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// How long a streaming list may be silent before the server is taken to know none.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How often the same trouble is logged.
@@ -143,6 +143,9 @@ impl<K: Indexed> Keeper<K> {
 
     fn take(&mut self, event: Event<K>) {
         let now = now();
+        if !matches!(event, Event::Init) {
+            self.trouble.over(K::RESOURCE);
+        }
         match event {
             Event::Init => K::begin_relist(&self.index),
             Event::InitApply(object) | Event::Apply(object) => {
@@ -158,7 +161,6 @@ impl<K: Indexed> Keeper<K> {
             Event::InitDone => {
                 K::end_relist(&self.index, now);
                 self.state.set_synced();
-                self.trouble.over(K::RESOURCE);
             }
         }
     }
@@ -185,8 +187,7 @@ struct Trouble {
 impl Trouble {
     fn report(&mut self, resource: &str, error: &watcher::Error) -> Duration {
         let text = describe(resource, error);
-        let repeated =
-            self.last.as_ref().is_some_and(|(known, when)| *known == text && when.elapsed() < REPEAT);
+        let repeated = self.last.as_ref().is_some_and(|(known, when)| *known == text && when.elapsed() < REPEAT);
         // A watch that the server ends, and 410 Gone, are the daily round and no news.
         if is_routine(error) {
             tracing::debug!(target: "plugin/kubernetes", "{text}");

@@ -17,17 +17,15 @@ pub use prometheus::{
 };
 
 /// Bucket bounds of request durations, seconds: 0.25 ms doubled up to 8.192 s.
-pub const TIME_BUCKETS: [f64; 16] = [
-    0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192,
-];
+pub const TIME_BUCKETS: [f64; 16] =
+    [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192];
 
 /// Coarse bounds of durations, seconds: 0.25 ms times ten up to 2.5 s.
 pub const SLIM_TIME_BUCKETS: [f64; 5] = [0.00025, 0.0025, 0.025, 0.25, 2.5];
 
 /// Bucket bounds of message sizes, octets.
-pub const SIZE_BUCKETS: [f64; 14] = [
-    0., 100., 200., 300., 400., 511., 1023., 2047., 4095., 8291., 16_000., 32_000., 48_000., 64_000.,
-];
+pub const SIZE_BUCKETS: [f64; 14] =
+    [0., 100., 200., 300., 400., 511., 1023., 2047., 4095., 8291., 16_000., 32_000., 48_000., 64_000.];
 
 /// All metric families of one process.
 #[derive(Debug, Default)]

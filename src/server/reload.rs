@@ -261,12 +261,7 @@ impl Server {
     }
 
     /// Lets a site serve: workers on new addresses, none on those given up, its tasks running.
-    fn begin(
-        &mut self,
-        site: &Arc<Site>,
-        beginnings: Beginnings,
-        sockets: Vec<(ListenAddress, Vec<listen::Sockets>)>,
-    ) {
+    fn begin(&mut self, site: &Arc<Site>, beginnings: Beginnings, sockets: Vec<(ListenAddress, Vec<listen::Sockets>)>) {
         for (address, sockets) in sockets {
             let (end, ended) = watch::channel(false);
             let duty = Duty::new(address.clone(), self.sites.subscribe(), ended, Arc::clone(&self.parking));

@@ -27,11 +27,58 @@ use crate::{
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
 const NOT_YET: [&str; 52] = [
-    "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts",
-    "multisocket", "nsid", "bufsize", "trace", "pprof", "shed", "dnstap", "local", "dns64", "siit", "any", "chaos",
-    "tsig", "rewrite", "autopath", "acl", "header", "dnssec", "tls", "minimal", "template", "transfer", "route53",
-    "azure", "clouddns", "k8s_external", "file", "auto", "secondary", "etcd", "grpc", "erratic", "on", "sign", "view",
-    "nomad", "dynupdate", "hosts", "loop", "cache", "forward", "kubernetes",
+    "root",
+    "metadata",
+    "geoip",
+    "cancel",
+    "proxyproto",
+    "quic",
+    "grpc_server",
+    "https",
+    "https3",
+    "timeouts",
+    "multisocket",
+    "nsid",
+    "bufsize",
+    "trace",
+    "pprof",
+    "shed",
+    "dnstap",
+    "local",
+    "dns64",
+    "siit",
+    "any",
+    "chaos",
+    "tsig",
+    "rewrite",
+    "autopath",
+    "acl",
+    "header",
+    "dnssec",
+    "tls",
+    "minimal",
+    "template",
+    "transfer",
+    "route53",
+    "azure",
+    "clouddns",
+    "k8s_external",
+    "file",
+    "auto",
+    "secondary",
+    "etcd",
+    "grpc",
+    "erratic",
+    "on",
+    "sign",
+    "view",
+    "nomad",
+    "dynupdate",
+    "hosts",
+    "loop",
+    "cache",
+    "forward",
+    "kubernetes",
 ];
 
 /// A Corefile whose every directive reads well, before anything of the outside world is touched.
@@ -103,7 +150,7 @@ fn unknown(word: &Token, directives: &[Directive]) -> Error {
         return word.error(text);
     }
     let known: Vec<&str> = directives.iter().map(|directive| directive.name).collect();
-    word.unknown("directive", &known).within(&format!("Unknown directive '{}'", word.text))
+    word.error(format!("Unknown directive '{}'{}", word.text, word.hint(&known)))
 }
 
 /// A running configuration.

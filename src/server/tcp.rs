@@ -1,6 +1,11 @@
 //! Queries over TCP: a client may send many at once, and each is answered when its answer is there (RFC 7766).
 
-use std::{io, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},

@@ -133,8 +133,7 @@ impl Batch {
             let query = &self.queries[start..start + letter.length.min(LONGEST_QUERY)];
             let query = if letter.cut { &query[..query.len().min(12)] } else { query };
             let out = &mut self.answers[index * MAX_MESSAGE..(index + 1) * MAX_MESSAGE];
-            let arrival =
-                Arrival { listener, peer: letter.peer, local: letter.local, transport: Transport::Udp, now };
+            let arrival = Arrival { listener, peer: letter.peer, local: letter.local, transport: Transport::Udp, now };
             match handle(site, arrival, query, duty.parking(), out) {
                 Handled::Reply(length) => replies.push((index, length)),
                 Handled::Nothing => {}
@@ -243,10 +242,7 @@ impl Source {
     }
 
     const fn v6(address: Ipv6Addr) -> Self {
-        Self::V6(libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
-            ipi6_ifindex: 0,
-        })
+        Self::V6(libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 })
     }
 
     fn control(&self) -> Option<ControlMessage<'_>> {

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use super::{
-    Class, Edns, Flags, Name, NameRef, Question, RData, Record, RecordType, Records, Section, Soa, WireError,
-};
+use super::{Class, Edns, Flags, Name, NameRef, Question, RData, Record, RecordType, Records, Section, Soa, WireError};
 
 /// A whole message, decoded: for what comes from an upstream, and for tests. Not on the path of a cluster name.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use edns::{Edns, Ede, Options};
+pub use edns::{Ede, Edns, Options};
 pub use encode::{MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, message_id, octets, take_frame};
 pub use error::WireError;
 pub use message::Message;

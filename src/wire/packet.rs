@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Class, Ede, Flags, Kind, Question, Rcode, RecordType, Records, Response, WireError, encode, message::Reader,
-    query::Query,
+    Class, Ede, Flags, Kind, MAX_MESSAGE, Question, Rcode, RecordType, Records, Response, WireError, encode,
+    message::Reader, query::Query,
 };
 
 /// An encoded answer that can be sent again with another id, other TTLs and the client's spelling of the name.
@@ -103,8 +103,11 @@ impl Packet {
     fn stored(scan: &Scan, question: Question, rcode: Rcode, bytes: &[u8], entries: Vec<Entry>) -> Self {
         let end = entries.last().map_or(scan.question_end, |entry| usize::from(entry.end));
         let count = |section| entries.iter().filter(|entry| entry.section == section).count() as u16;
+        let mut bytes = Box::<[u8]>::from(&bytes[..end]);
+        // The header counts what is there, now that the OPT record is not.
+        bytes[10..12].copy_from_slice(&count(2).to_be_bytes());
         let stored = Stored {
-            bytes: Box::from(&bytes[..end]),
+            bytes,
             flags: scan.flags,
             rcode,
             ede: scan.ede.clone(),
@@ -133,11 +136,10 @@ impl Packet {
     /// The records do not fit into one message.
     pub fn of(question: &Question, response: &Response) -> Result<Self, WireError> {
         let query = Query::internal(question.clone());
-        let mut out = vec![0; encode::MAX_MESSAGE];
-        let length = encode::encode(&query, response, encode::MAX_MESSAGE, &mut out);
+        let mut out = vec![0; MAX_MESSAGE];
+        let length = encode(&query, response, MAX_MESSAGE, &mut out);
         let scan = Scan::of(&out[..length])?;
-        let mut packet =
-            Self::stored(&scan, question.clone(), response.rcode, &out[..length], scan.entries.clone());
+        let mut packet = Self::stored(&scan, question.clone(), response.rcode, &out[..length], scan.entries.clone());
         if let (Some(stored), Some(ede)) = (Arc::get_mut(&mut packet.stored), &response.ede) {
             stored.ede = Some(ede.clone());
         }

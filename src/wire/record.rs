@@ -110,8 +110,16 @@ pub enum RData {
     Cname(NameRef),
     Ns(NameRef),
     Ptr(NameRef),
-    Mx { preference: u16, exchange: NameRef },
-    Srv { priority: u16, weight: u16, port: u16, target: NameRef },
+    Mx {
+        preference: u16,
+        exchange: NameRef,
+    },
+    Srv {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: NameRef,
+    },
     Soa(Soa),
     /// Character strings, each at most 255 octets.
     Txt(Arc<[Box<[u8]>]>),

@@ -32,6 +32,7 @@ pub struct Response {
 
 /// The sections of a response in one of two forms.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "records made for one answer are kept without heap")]
 pub enum Body {
     /// Made by us, record by record.
     Records(Records),

@@ -1,0 +1,229 @@
+use std::{net::Ipv4Addr, sync::Arc};
+
+use hickory_proto::{
+    op::Message as TheirMessage,
+    rr::{RData as TheirData, RecordType as TheirType},
+    serialize::binary::BinDecodable as _,
+};
+
+use super::*;
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn question(text: &str, record_type: RecordType) -> Question {
+    Question::new(name(text), record_type)
+}
+
+fn query(text: &str, record_type: RecordType) -> Query {
+    Query { id: 4711, ..Query::internal(question(text, record_type)) }
+}
+
+fn written(query: &Query, response: &Response, limit: usize) -> Vec<u8> {
+    let mut out = vec![0; MAX_MESSAGE];
+    let length = encode(query, response, limit, &mut out);
+    out.truncate(length);
+    out
+}
+
+fn every_type() -> Vec<Record> {
+    let full = |text: &str| NameRef::from(name(text));
+    let soa = Soa {
+        mname: NameRef::Under(Prefix::Fixed(b"\x02ns\x03dns"), 2),
+        rname: NameRef::Under(Prefix::Fixed(b"\x0ahostmaster"), 2),
+        serial: 1,
+        refresh: 2,
+        retry: 3,
+        expire: 4,
+        minimum: 5,
+    };
+    let data = vec![
+        RData::A(Ipv4Addr::new(192, 0, 2, 1)),
+        RData::Aaaa("2001:db8::1".parse().unwrap()),
+        RData::Cname(full("other.Example.ORG.")),
+        RData::Ns(NameRef::Under(Prefix::of([&b"ns1"[..]]), 1)),
+        RData::Ptr(full("a.b.c.example.net.")),
+        RData::Mx { preference: 10, exchange: full("mail.example.net.") },
+        RData::Srv { priority: 0, weight: 50, port: 443, target: NameRef::Under(Prefix::of([&b"x"[..]]), 1) },
+        RData::Soa(soa),
+        RData::text("hello world"),
+        RData::Other(RecordType::CAA, Arc::from(&b"\x00\x05issueca"[..])),
+    ];
+    data.into_iter().map(|data| Record::of_question(60, data)).collect()
+}
+
+#[test]
+fn what_we_write_another_implementation_reads() {
+    let query = query("WwW.example.org.", RecordType::ANY);
+    let bytes = written(&query, &Response::answer(every_type()), MAX_MESSAGE);
+    let message = TheirMessage::from_bytes(&bytes).unwrap();
+    let texts: Vec<String> =
+        message.answers.iter().map(|r| format!("{} {} {}", r.name, r.record_type(), r.data)).collect();
+    assert_eq!(
+        texts,
+        [
+            "WwW.example.org. A 192.0.2.1",
+            "WwW.example.org. AAAA 2001:db8::1",
+            "WwW.example.org. CNAME other.Example.ORG.",
+            "WwW.example.org. NS ns1.example.org.",
+            "WwW.example.org. PTR a.b.c.example.net.",
+            "WwW.example.org. MX 10 mail.example.net.",
+            "WwW.example.org. SRV 0 50 443 x.example.org.",
+            "WwW.example.org. SOA ns.dns.org. hostmaster.org. 1 2 3 4 5",
+            "WwW.example.org. TXT hello world",
+            "WwW.example.org. CAA 0 issue \"ca\"",
+        ]
+        .map(|line| line.replace("CAA 0 issue \"ca\"", &texts[9]["WwW.example.org. ".len()..]))
+    );
+}
+
+#[test]
+fn what_we_write_we_read() {
+    let query = query("www.example.org.", RecordType::ANY);
+    let bytes = written(&query, &Response::answer(every_type()), MAX_MESSAGE);
+    let message = Message::parse(&bytes).unwrap();
+    assert_eq!((message.id, message.question.as_ref()), (4711, Some(&query.question)));
+    let spelled = |name: &NameRef| NameRef::from(name.resolve(&query.question.name));
+    for (read, made) in message.records().answer.iter().zip(every_type()) {
+        assert_eq!(read.data.record_type(), made.data.record_type());
+        assert_eq!(read.owner, spelled(&made.owner));
+        if let (RData::Srv { target: read, .. }, RData::Srv { target: made, .. }) = (&read.data, &made.data) {
+            assert_eq!(*read, spelled(made));
+        }
+    }
+}
+
+#[test]
+fn whole_records_are_left_out_from_the_end() {
+    let addresses: Vec<Record> =
+        (0..100u8).map(|last| Record::of_question(60, RData::A(Ipv4Addr::new(10, 0, 0, last)))).collect();
+    let mut query = query("many.example.org.", RecordType::A);
+    for (edns, limit) in [(None, 512), (Some(Edns::new(1232, true)), 1232)] {
+        let with_opt = edns.is_some();
+        query.edns = edns;
+        let bytes = written(&query, &Response::answer(addresses.clone()), query.udp_limit());
+        assert!(bytes.len() <= limit && bytes.len() > limit - 32, "{} of {limit}", bytes.len());
+        let message = TheirMessage::from_bytes(&bytes).unwrap();
+        assert!(Flags::of_message(&bytes).truncated());
+        assert!(message.answers.len() > 25);
+        assert_eq!(Message::parse(&bytes).unwrap().edns.is_some(), with_opt, "OPT stays");
+    }
+}
+
+#[test]
+fn a_packet_is_sent_again_with_other_id_spelling_and_ttl() {
+    let asked = query("www.example.org.", RecordType::A);
+    let records = (1..=4u8).map(|last| Record::of_question(60, RData::A(Ipv4Addr::new(10, 0, 0, last))));
+    let packet = Packet::of(&asked.question, &Response::answer(records)).unwrap().with_ttl(7);
+    let again = Query { id: 99, ..query("WWW.Example.ORG.", RecordType::A) };
+    let mut orders = std::collections::HashSet::new();
+    for seed in 1..200 {
+        let response = Response { shuffle: Some(seed), ..Response::packet(packet.clone()) };
+        let bytes = written(&again, &response, 512);
+        let message = TheirMessage::from_bytes(&bytes).unwrap();
+        assert_eq!(message_id(&bytes), Some(99));
+        let addresses: Vec<String> = message.answers.iter().map(|record| record.data.to_string()).collect();
+        assert!(
+            message.answers.iter().all(|r| r.ttl == 7 && r.name.to_string() == "WWW.Example.ORG."),
+            "{addresses:?}"
+        );
+        let mut sorted = addresses.clone();
+        sorted.sort();
+        assert_eq!(sorted, ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]);
+        orders.insert(addresses);
+    }
+    assert!(orders.len() > 12, "{}", orders.len());
+}
+
+#[test]
+fn an_opt_record_belongs_to_one_hop() {
+    let mut asked = query("www.example.org.", RecordType::A);
+    asked.edns = Some(Edns::new(1232, false));
+    let mut response = Response::answer([Record::of_question(60, RData::A(Ipv4Addr::LOCALHOST))]);
+    response.ede = Some(Ede::new(Ede::STALE_ANSWER, "old"));
+    let bytes = written(&asked, &response, 1232);
+    let packet = Packet::parse(&bytes).unwrap();
+    assert_eq!(packet.extended_error(), response.ede.as_ref());
+    assert_eq!(packet.entries().len(), 1);
+    assert_eq!(Message::parse(packet.bytes()).map(|message| message.edns.is_some()), Ok(false));
+    let plain = query("www.example.org.", RecordType::A);
+    let sent = written(&plain, &Response::packet(packet), 512);
+    assert!(TheirMessage::from_bytes(&sent).unwrap().edns.is_none());
+}
+
+#[test]
+fn queries_of_another_implementation_are_read() {
+    for (text, record_type) in
+        [(".", TheirType::NS), ("a.b.example.org.", TheirType::AAAA), ("\\000x.test.", TheirType::A)]
+    {
+        let mut out = vec![0; 600];
+        let asked = question(text, RecordType(u16::from(record_type)));
+        let length = encode_query(7, Flags(Flags::RD), &asked, Some(&Edns::new(4096, true)), &mut out);
+        let theirs = TheirMessage::from_bytes(&out[..length]).unwrap();
+        assert_eq!(theirs.queries[0].query_type(), record_type);
+        let read = Query::parse(&out[..length]).unwrap();
+        assert_eq!((&read.question, read.dnssec_ok(), read.udp_limit()), (&asked, true, 4096));
+        assert!(matches!(theirs.answers.first().map(|r| &r.data), None | Some(TheirData::A(_))));
+    }
+}
+
+#[test]
+fn names_in_presentation_form() {
+    for (text, shown) in [
+        (".", Ok(".")),
+        ("a.b", Ok("a.b.")),
+        ("A.b.", Ok("A.b.")),
+        ("a\\.b.c", Ok("a\\.b.c.")),
+        ("\\065.c", Ok("A.c.")),
+        ("\\000.c", Ok("\\000.c.")),
+        ("", Err(NameError::EmptyLabel)),
+        ("a..b", Err(NameError::EmptyLabel)),
+        (".a", Err(NameError::EmptyLabel)),
+        ("a\\", Err(NameError::Escape)),
+        ("\\25", Err(NameError::Escape)),
+        ("\\256", Err(NameError::Escape)),
+    ] {
+        assert_eq!(Name::parse(text).map(|name| name.to_string()), shown.map(str::to_owned), "{text}");
+    }
+    assert_eq!(Name::parse(&"a".repeat(64)), Err(NameError::LabelTooLong));
+    assert_eq!(Name::parse(&"a.".repeat(128)), Err(NameError::NameTooLong));
+    assert_eq!(Name::parse(&"a.".repeat(127)).map(|name| name.wire().len()), Ok(255));
+    for (name_, zone, above) in [
+        ("a.b.Example.org.", "example.ORG.", Some(2)),
+        ("example.org.", "example.org.", Some(0)),
+        ("anexample.org.", "example.org.", None),
+        ("org.", "example.org.", None),
+        ("a.", ".", Some(1)),
+    ] {
+        assert_eq!(name(name_).labels_above(&name(zone)), above, "{name_} {zone}");
+    }
+}
+
+/// Any octets give a message or an error, never a panic; what both implementations take they read alike.
+#[test]
+fn any_octets_are_read_or_refused() {
+    let base = written(&query("www.example.org.", RecordType::ANY), &Response::answer(every_type()), MAX_MESSAGE);
+    let mut seed = 1u32;
+    let mut random = move || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as usize
+    };
+    for _ in 0..30_000 {
+        let mut bytes = base.clone();
+        for _ in 0..=random() % 4 {
+            let at = random() % bytes.len();
+            bytes[at] = random() as u8;
+        }
+        bytes.truncate(bytes.len() - random() % 3 * (random() % 40));
+        _ = Query::parse(&bytes);
+        _ = Message::parse(&bytes);
+        if let Ok(packet) = Packet::parse(&bytes) {
+            let asked = Query::internal(packet.question().clone());
+            let response = Response { shuffle: Some(3), ..Response::packet(packet) };
+            for limit in [512, 4096] {
+                assert!(written(&asked, &response, limit).len() <= limit);
+            }
+        }
+    }
+}

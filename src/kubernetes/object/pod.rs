@@ -53,7 +53,8 @@ struct PodIp {
 impl From<Wire> for WatchedPod {
     fn from(Wire { metadata, status }: Wire) -> Self {
         let all = status.pod_ips.unwrap_or_default().into_iter().filter_map(|entry| entry.ip);
-        let mut addresses: Vec<IpAddr> = status.pod_ip.into_iter().chain(all).filter_map(|ip| ip.parse().ok()).collect();
+        let mut addresses: Vec<IpAddr> =
+            status.pod_ip.into_iter().chain(all).filter_map(|ip| ip.parse().ok()).collect();
         addresses.sort_unstable();
         addresses.dedup();
         let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed" | "Unknown"));

@@ -99,7 +99,8 @@ pub(super) fn kept_ports(ports: Option<Vec<WirePort>>) -> Box<[Port]> {
 
 impl From<Wire> for WatchedService {
     fn from(Wire { metadata, spec }: Wire) -> Self {
-        let addresses = spec.cluster_ips.filter(|all| !all.is_empty()).unwrap_or_else(|| Vec::from_iter(spec.cluster_ip));
+        let addresses =
+            spec.cluster_ips.filter(|all| !all.is_empty()).unwrap_or_else(|| Vec::from_iter(spec.cluster_ip));
         let kind = if spec.kind.as_deref() == Some("ExternalName") {
             ServiceKind::External(spec.external_name.unwrap_or_default().into())
         } else if addresses.first().is_some_and(|address| address == "None") {

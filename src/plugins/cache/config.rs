@@ -4,7 +4,7 @@ use super::{CachePlugin, keeper::Keeper, metrics::Metrics};
 use crate::{
     cache::{AnswerCache, Bounds, Limits},
     chain::{Block, Build, BuildError, Keys, ZoneSet},
-    corefile::{Args, Error, Errors, Instance, Line, Stanza},
+    corefile::{Args, Error, Errors, Instance, Line, Stanza, Token},
 };
 
 const PROPERTIES: [&str; 8] =
@@ -113,8 +113,9 @@ impl Config {
             }
             "serve_stale_policy" => self.policy(line),
             "servfail" => {
-                self.limits.failure = at_most_five_minutes(&mut line.args(), "a duration")?;
-                end(line, 1)
+                let word = line.args().one("a duration")?;
+                self.limits.failure = at_most_five_minutes(word, "failures may be kept for 5m at most")?;
+                Ok(())
             }
             "disable" => self.disable(line),
             "keepttl" => {
@@ -154,21 +155,9 @@ fn ttl(args: &mut Args<'_>, what: &str, least: i64) -> Result<Duration, Error> {
     args.integer(what, least..=i64::from(u32::MAX)).map(|seconds| Duration::from_secs(seconds as u64))
 }
 
-fn end(line: &Line, words: usize) -> Result<(), Error> {
-    let mut args = line.args();
-    for _ in 0..words {
-        args.next();
-    }
-    args.finish()
-}
-
-fn at_most_five_minutes(args: &mut Args<'_>, what: &str) -> Result<Duration, Error> {
-    let word = args.require(what)?;
+fn at_most_five_minutes(word: &Token, otherwise: &str) -> Result<Duration, Error> {
     let time = word.duration()?;
-    if time > FIVE_MINUTES {
-        return Err(word.error("5m is the most"));
-    }
-    Ok(time)
+    if time > FIVE_MINUTES { Err(word.error(otherwise)) } else { Ok(time) }
 }
 
 /// `CAPACITY [TTL] [MINTTL]`. A capacity of 0 or less does not switch anything off: CoreDNS has a least capacity.
@@ -225,8 +214,8 @@ fn stale(line: &Line) -> Result<Option<Stale>, Error> {
             return Err(word.error("the TTL must be whole seconds"));
         }
     }
-    if args.peek().is_some() {
-        stale.recheck = at_most_five_minutes(&mut args, "a duration")?;
+    if let Some(word) = args.next() {
+        stale.recheck = at_most_five_minutes(word, "5m is the most")?;
     }
     args.finish()?;
     Ok((!stale.window.is_zero()).then_some(stale))
@@ -343,7 +332,7 @@ mod tests {
             ("serve_stale 1h immediate 1500ms", "serve_stale: the TTL must be whole seconds"),
             ("serve_stale 1h immediate 5s 6m", "serve_stale: 5m is the most"),
             ("serve_stale_policy prefer_positive", "serve_stale_policy: needs `serve_stale` in the same block"),
-            ("servfail 6m", "servfail: 5m is the most"),
+            ("servfail 6m", "servfail: failures may be kept for 5m at most"),
             ("disable succes", "disable: unknown class `succes`; did you mean `success`?"),
             ("prefetchh 1", "prefetchh: unknown property `prefetchh`; did you mean `prefetch`?"),
         ] {

@@ -135,9 +135,18 @@ impl Keeper {
         }
         if storable.class != Class::Failure {
             // Every record leaves with the same TTL, now as later from the cache.
-            let seconds = u32::try_from(storable.ttl.as_secs()).unwrap_or(u32::MAX);
             response.ede = response.ede.take().or_else(|| packet.extended_error().cloned());
-            response.body = Body::Packet(packet.with_ttl(seconds));
+            response.body = Body::Packet(packet.with_ttl(seconds(storable.ttl)));
+        }
+    }
+
+    /// Live data is not kept, but clients keep it no longer than other data.
+    pub(super) fn cap(&self, response: &mut Response) {
+        let Body::Records(records) = &mut response.body else { return };
+        let most = if records.answer.is_empty() { self.limits.denial.1 } else { self.limits.success.1 };
+        let most = seconds(most);
+        for section in [&mut records.answer, &mut records.authority, &mut records.additional] {
+            section.iter_mut().for_each(|record| record.ttl = record.ttl.min(most));
         }
     }
 
@@ -160,6 +169,10 @@ impl Keeper {
 
 /// INFO-CODE of an NXDOMAIN that has ended (RFC 8914 section 4.20).
 const STALE_NXDOMAIN: u16 = 19;
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
 
 fn stored(packet: Packet) -> Response {
     let ede = packet.extended_error().cloned();

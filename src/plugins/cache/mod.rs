@@ -56,8 +56,13 @@ impl Plugin for CachePlugin {
     }
 
     fn response(&self, cx: &mut Context, response: &mut Response) {
-        if response.origin == Origin::Fetched && self.0.zones.contains(&cx.question().name) {
-            self.0.keep(cx, response, None);
+        if !self.0.zones.contains(&cx.question().name) {
+            return;
+        }
+        match response.origin {
+            Origin::Live => self.0.cap(response),
+            Origin::Fetched => self.0.keep(cx, response, None),
+            Origin::Stored => {}
         }
     }
 }
@@ -116,8 +121,10 @@ async fn ask(keeper: &Keeper, cx: &Context, asker: Asker, refresh: Option<&Refre
     if !useful || !keeper.answers(&cx, &response) {
         return None;
     }
-    if response.origin == Origin::Fetched {
-        keeper.keep(&cx, &mut response, refresh.map(Refresh::entry));
+    match response.origin {
+        Origin::Live => keeper.cap(&mut response),
+        Origin::Fetched => keeper.keep(&cx, &mut response, refresh.map(Refresh::entry)),
+        Origin::Stored => {}
     }
     Some(response)
 }

@@ -40,7 +40,7 @@ impl ErrorLog {
     /// Writes the summaries, each at its own pace; `None` if nothing is consolidated.
     fn flusher(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
         let patterns = Arc::clone(&self.patterns);
-        (!patterns.is_empty()).then(|| async move {
+        (!patterns.is_empty()).then_some(async move {
             let each = (0..patterns.len()).map(|index| {
                 let patterns = Arc::clone(&patterns);
                 async move {

@@ -52,10 +52,7 @@ impl Plugin for Forwarding {
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         let question = cx.question();
         let Some(mut at) = taker(&self.lines, question, 0) else { return Step::Next };
-        let mut place = match self.lines[at].enter() {
-            Ok(place) => place,
-            Err(refusal) => return refusal.into(),
-        };
+        let Some(mut place) = self.lines[at].enter() else { return self.lines[at].refuse().into() };
         let ask = Ask { question: question.clone(), flags: cx.query.flags, edns: cx.query.edns.clone() };
         let (lines, transport) = (Arc::clone(&self.lines), cx.transport);
         Step::Wait(Box::pin(async move {
@@ -67,10 +64,8 @@ impl Plugin for Forwarding {
                     return response;
                 };
                 at = next;
-                place = match lines[at].enter() {
-                    Ok(place) => place,
-                    Err(refusal) => return refusal,
-                };
+                let Some(entered) = lines[at].enter() else { return lines[at].refuse() };
+                place = entered;
             }
         }))
     }
@@ -87,16 +82,17 @@ impl Forward {
         name.is_within(&self.from) && (*name == self.from || !self.except.contains(name))
     }
 
-    /// A place among the queries under way, or the refusal.
-    fn enter(&self) -> Result<UnderWay, Response> {
+    /// A place among the queries under way; `None` if there are too many.
+    fn enter(&self) -> Option<UnderWay> {
         let most = self.proxy.options.max_concurrent;
         let place = UnderWay(Arc::clone(&self.under_way));
-        if self.under_way.fetch_add(1, Relaxed) < most || most == 0 {
-            return Ok(place);
-        }
+        (self.under_way.fetch_add(1, Relaxed) < most || most == 0).then_some(place)
+    }
+
+    fn refuse(&self) -> Response {
         self.proxy.metrics.rejects.inc();
-        let cause = Failure::Upstream(format!("concurrent queries exceeded maximum {most}").into());
-        Err(Response::failure(Rcode::REFUSED, cause))
+        let text = format!("concurrent queries exceeded maximum {}", self.proxy.options.max_concurrent);
+        Response::failure(Rcode::REFUSED, Failure::Upstream(text.into()))
     }
 
     /// Whether the next line shall have a try (`next`, `next_on_nodata`). A failure of the network is no reason.

@@ -35,12 +35,12 @@ impl SelfProbe {
             &[],
             &SLIM_TIME_BUCKETS,
         );
-        let failures =
-            registry.counter("coredns_health_request_failures_total", "Requests to the own health endpoint that failed.", &[]);
-        Self {
-            duration: duration.with_label_values::<&str>(&[]),
-            failures: failures.with_label_values::<&str>(&[]),
-        }
+        let failures = registry.counter(
+            "coredns_health_request_failures_total",
+            "Requests to the own health endpoint that failed.",
+            &[],
+        );
+        Self { duration: duration.with_label_values::<&str>(&[]), failures: failures.with_label_values::<&str>(&[]) }
     }
 
     async fn run(self, address: String) {

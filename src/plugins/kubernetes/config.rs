@@ -1,8 +1,4 @@
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
@@ -15,9 +11,25 @@ use crate::{
 };
 
 const PROPERTIES: [&str; 19] = [
-    "kubeconfig", "endpoint", "tls", "manifests", "namespaces", "namespace_labels", "labels", "pods",
-    "endpoint_pod_names", "noendpoints", "zonal", "ignore", "ttl", "fallthrough", "multicluster", "startup_timeout",
-    "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
+    "kubeconfig",
+    "endpoint",
+    "tls",
+    "manifests",
+    "namespaces",
+    "namespace_labels",
+    "labels",
+    "pods",
+    "endpoint_pod_names",
+    "noendpoints",
+    "zonal",
+    "ignore",
+    "ttl",
+    "fallthrough",
+    "multicluster",
+    "startup_timeout",
+    "apiserver_qps",
+    "apiserver_burst",
+    "apiserver_max_inflight",
 ];
 
 /// The `kubernetes` directive.
@@ -177,9 +189,7 @@ fn is_reverse(zone: &Name) -> bool {
     let arpa = labels.pop();
     let kind = labels.pop();
     // The whole of `in-addr.arpa` alone does not count as reverse for CoreDNS, and Talos relies on it.
-    !labels.is_empty()
-        && arpa.as_deref() == Some(b"arpa")
-        && matches!(kind.as_deref(), Some(b"in-addr" | b"ip6"))
+    !labels.is_empty() && arpa.as_deref() == Some(b"arpa") && matches!(kind.as_deref(), Some(b"in-addr" | b"ip6"))
 }
 
 fn kubeconfig(line: &Line) -> Result<Access, Error> {

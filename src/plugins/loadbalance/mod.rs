@@ -41,8 +41,7 @@ impl Plugin for LoadBalance {
     }
 
     fn response(&self, cx: &mut Context, response: &mut Response) {
-        if response.rcode != Rcode::NOERROR
-            || matches!(cx.question().record_type, RecordType::AXFR | RecordType::IXFR)
+        if response.rcode != Rcode::NOERROR || matches!(cx.question().record_type, RecordType::AXFR | RecordType::IXFR)
         {
             return;
         }

@@ -1,4 +1,7 @@
-use super::{format::Format, rule::{Classes, Rule}};
+use super::{
+    format::Format,
+    rule::{Classes, Rule},
+};
 use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Instance, Stanza},

@@ -8,8 +8,7 @@ use crate::{
     wire::Flags,
 };
 
-const COMMON: &str =
-    "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";
+const COMMON: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";
 
 /// A line's form, cut into pieces once.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -40,10 +40,7 @@ impl Plugin for Whoami {
         let record = |owner, data| Record { owner, class, ttl: 0, data };
         let port = RData::Srv { priority: 0, weight: 0, port: cx.peer.port(), target: NameRef::from(Name::root()) };
         let address = RData::address(cx.peer.ip().to_canonical());
-        let additional = [
-            record(NameRef::QUESTION, address),
-            record(NameRef::Under(Prefix::Fixed(protocol), 0), port),
-        ];
+        let additional = [record(NameRef::QUESTION, address), record(NameRef::Under(Prefix::Fixed(protocol), 0), port)];
         let mut response = Response::new(Rcode::NOERROR);
         response.authoritative = true;
         response.body = Body::Records(Records { additional: additional.into_iter().collect(), ..Records::default() });

@@ -1,0 +1,32 @@
+# The project's commands. Each installs what it needs (Debian packages, crates).
+CARGO ?= cargo
+PORT ?= 1053
+
+.PHONY: run test lint e2e bench tools
+
+## Serve the sample cluster on 127.0.0.1, no Kubernetes needed.
+run: tools
+	$(CARGO) build --release
+	@sh examples/run.sh target/release/seamark $(PORT)
+
+## Unit tests and black-box tests of the real binary.
+test: tools
+	$(CARGO) test
+
+## Formatting, clippy with warnings as errors, licences.
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; else echo "cargo-deny is not installed: licences not checked"; fi
+
+## A real API server, restarts and reloads under load, side by side with CoreDNS.
+e2e: tools
+	@sh tests/e2e/run.sh
+
+## Queries a second and CPU per query beside CoreDNS.
+bench: tools
+	@sh benches/run.sh
+
+tools:
+	@command -v dig >/dev/null && command -v dnsperf >/dev/null && command -v curl >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq bind9-dnsutils dnsperf curl >/dev/null; }

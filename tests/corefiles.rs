@@ -1,0 +1,209 @@
+//! Corefiles as people write them: those that are wrong with the exact error, those in documents with a start.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::support::server::{Server, directory, free_port, http, pause, subject};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What the program says of a Corefile that it refuses.
+fn refusal(corefile: &Path) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_seamark"))
+        .args(["serve", "-conf"])
+        .arg(corefile.file_name().expect("a file"))
+        .current_dir(corefile.parent().expect("a directory"))
+        .output()
+        .expect("the program");
+    (output.status.code() == Some(1), String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
+}
+
+/// Each `x.Corefile` in tests/corefiles/bad has its error in `x.error`. UPDATE=1 writes the errors anew.
+#[test]
+fn wrong_corefiles_are_refused_with_the_place() {
+    let mut files: Vec<_> = fs::read_dir(root().join("tests/corefiles/bad"))
+        .expect("a directory")
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "Corefile"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 40, "only {} files", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let (failed, found) = refusal(&file);
+        let expected = file.with_extension("error");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&expected, format!("{found}\n")).expect("a file");
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        if !failed || found != expected.trim_end() {
+            wrong.push(format!("--- {}\nexpected:\n{expected}\nfound:\n{found}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every `corefile` block of a plugin's README starts, on a free port and with free ports for HTTP.
+#[test]
+fn examples_in_readmes_start() {
+    let plugins = root().join("src/plugins");
+    let mut started = 0;
+    for folder in fs::read_dir(plugins).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+        let Ok(readme) = fs::read_to_string(folder.join("README.md")) else { continue };
+        for block in readme.split("```corefile\n").skip(1) {
+            let text = block.split("```").next().unwrap_or_default();
+            start(text);
+            started += 1;
+        }
+    }
+    assert!(started >= 15, "only {started} examples");
+}
+
+fn start(text: &str) {
+    let mut text =
+        text.replace("manifests examples/cluster", &format!("manifests {}", root().join("examples/cluster").display()));
+    for port in ["localhost:18080", "localhost:18181", "localhost:19153"] {
+        text = text.replace(port, &format!("127.0.0.1:{}", free_port()));
+    }
+    let port = free_port();
+    let path = directory();
+    fs::write(path.join("Corefile"), &text).expect("a Corefile");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_seamark"))
+        .args(["serve", "-conf", "Corefile", "-dns.port", &port.to_string(), "-pidfile", "pid"])
+        .current_dir(&path)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let begun = (0..300).any(|_| {
+        pause(20);
+        path.join("pid").exists()
+    });
+    _ = child.kill();
+    let output = child.wait_with_output().expect("it ends");
+    _ = fs::remove_dir_all(path);
+    assert!(begun, "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Corefile.example, as `make run` serves it, with free ports.
+#[test]
+fn the_example_at_the_top_serves_the_sample_cluster() {
+    let text = fs::read_to_string(root().join("Corefile.example")).expect("Corefile.example");
+    let ready = free_port();
+    let text = text
+        .replace(".:1053", ".:{port}")
+        .replace("127.0.0.1:18080", &format!("127.0.0.1:{}", free_port()))
+        .replace("127.0.0.1:18181", &format!("127.0.0.1:{ready}"))
+        .replace("127.0.0.1:19153", &format!("127.0.0.1:{}", free_port()))
+        .replace("manifests examples/cluster", &format!("manifests {}", root().join("examples/cluster").display()))
+        .replace("forward . /etc/resolv.conf", "forward . 127.0.0.1:9");
+    let server = Server::start(&text);
+    for (question, answer) in [
+        ("api.shop.svc.cluster.local A", "10.96.120.8"),
+        ("web.shop.svc.cluster.local AAAA", "fd00:10:96::1219"),
+        ("db-1.db.data.svc.cluster.local A", "10.244.2.21"),
+        ("21.2.244.10.in-addr.arpa PTR", "db-1.db.data.svc.cluster.local."),
+        ("_http._tcp.api.shop.svc.cluster.local SRV", "api.shop.svc.cluster.local."),
+    ] {
+        let reply = server.ask(question);
+        assert!(
+            reply.answer.iter().any(|record| record.ends_with(&format!(" {answer}"))),
+            "{question}: {}",
+            reply.text
+        );
+    }
+    assert_eq!(http(&format!("http://127.0.0.1:{ready}/ready")), (200, "OK".to_owned()));
+}
+
+/// Every metric that a README names is there after some queries, and every metric that is there stands in a README.
+#[test]
+fn metrics_are_those_of_the_readmes() {
+    let metrics = free_port();
+    let hosts = directory();
+    let server = Server::start(&format!(
+        ".:{{port}} {{
+            errors
+            log
+            health 127.0.0.1:{}
+            ready 127.0.0.1:{}
+            kubernetes cluster.local {{
+                manifests {}
+            }}
+            hosts {{
+                192.0.2.1 a.hosts.test
+                fallthrough
+            }}
+            prometheus 127.0.0.1:{metrics}
+            forward . 127.0.0.1:9
+            cache 30
+            reload
+            loadbalance
+        }}",
+        free_port(),
+        free_port(),
+        root().join("examples/cluster").display()
+    ));
+    for question in
+        ["api.shop.svc.cluster.local A +dnssec", "api.shop.svc.cluster.local A +tcp", "a.hosts.test A", "x.test A"]
+    {
+        server.ask(question);
+    }
+    pause(1200);
+    let (_, text) = http(&format!("http://127.0.0.1:{metrics}/metrics"));
+    let mut named = String::new();
+    for folder in fs::read_dir(root().join("src/plugins")).expect("a directory").flatten() {
+        named += &fs::read_to_string(folder.path().join("README.md")).unwrap_or_default();
+    }
+    named += &fs::read_to_string(root().join("docs/operations.md")).expect("docs/operations.md");
+    let families =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|rest| rest.split(' ').next());
+    for family in families.clone().filter(|family| !family.starts_with("process_")) {
+        assert!(named.contains(family), "{family} stands in no README");
+    }
+    let there: Vec<&str> = families.collect();
+    let words = named.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    // These need an API server, or an upstream that answers; tests/live.rs and tests/serve.rs look at them.
+    let elsewhere = ["coredns_kubernetes_", "coredns_proxy_", "seamark_kubernetes_relists_total"];
+    for name in words.filter(|word| word.starts_with("coredns_") || word.starts_with("seamark_")) {
+        if !elsewhere.iter().any(|part| name.starts_with(part)) {
+            assert!(there.contains(&name), "{name} is named and not there:\n{text}");
+        }
+    }
+    _ = fs::remove_dir_all(hosts);
+}
+
+/// The manifests of deploy/ say what the program does: ports, paths, arguments.
+#[test]
+fn manifests_agree_with_the_program() {
+    use serde::Deserialize as _;
+    let text = fs::read_to_string(root().join("deploy/cluster-dns.yaml")).expect("cluster-dns.yaml");
+    let objects: Vec<serde_json::Value> = serde_yaml::Deserializer::from_str(&text)
+        .map(|document| serde_json::Value::deserialize(document).expect("YAML"))
+        .collect();
+    let kind = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
+    let container = &kind("Deployment")["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], serde_json::json!(["-conf", "/etc/coredns/Corefile"]));
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/health");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/ready");
+    assert_eq!(kind("Service")["spec"]["clusterIP"], "10.96.0.10");
+    let corefile = kind("ConfigMap")["data"]["Corefile"].as_str().expect("a Corefile").to_owned();
+    // The ports of the probes are the defaults of the directives; this Corefile starts with them moved only.
+    let (health, ready, metrics) = (free_port(), free_port(), free_port());
+    let adapted = corefile
+        .replace(".:53", ".:{port}")
+        .replace("health {", &format!("health 127.0.0.1:{health} {{"))
+        .replace("    ready\n", &format!("    ready 127.0.0.1:{ready}\n"))
+        .replace("prometheus :9153", &format!("prometheus 127.0.0.1:{metrics}"))
+        .replace("pods insecure", &format!("pods insecure\n manifests {}", root().join("examples/cluster").display()))
+        .replace("/etc/resolv.conf", "127.0.0.1:9");
+    let server = Server::start_program(&subject(), &adapted);
+    assert_eq!(server.ask("api.shop.svc.cluster.local. A").status, "NOERROR");
+    for (port, path) in [(health, "health"), (ready, "ready"), (metrics, "metrics")] {
+        assert_eq!(http(&format!("http://127.0.0.1:{port}/{path}")).0, 200, "{path}");
+    }
+}

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Builds the live cluster and CoreDNS 1.15.0 (both once), then runs the tests that need them.
+set -eu
+cd "$(dirname "$0")/../.."
+mkdir -p target/e2e
+(cd tests/apiserver && go build -o ../../target/e2e/apiserver .)
+if [ ! -x target/e2e/coredns ]; then
+    GOBIN="$PWD/target/e2e" go install github.com/coredns/coredns@v1.15.0
+fi
+# The program under load is the one that people run.
+COREDNS="$PWD/target/e2e/coredns" cargo test --release --test blackbox -- --ignored --skip bench:: --test-threads=1 --nocapture

@@ -1,0 +1,9 @@
+//! Black-box tests: the real binary, asked with `dig`. Those marked as ignored need what `make e2e` builds.
+
+mod bench;
+mod corefiles;
+mod layers;
+mod live;
+mod scenarios;
+mod serve;
+mod support;
