@@ -6,8 +6,10 @@ use crate::wire::{Packet, Question, Rcode, RecordType};
 /// What an answer is for the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Data, or a referral.
+    /// Data of the type that was asked for, or an alias on the way to it.
     Success,
+    /// NOERROR without data and without a denial: a referral, or nothing at all.
+    Empty,
     /// NXDOMAIN or NODATA.
     Denial,
     /// SERVFAIL or NOTIMP.
@@ -30,61 +32,50 @@ pub struct Limits {
 /// Where an answer is kept and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Storable {
+    /// What it is.
+    pub class: Class,
     /// The half.
     pub half: Half,
-    /// The time.
+    /// The time; zero = not at all.
     pub ttl: Duration,
 }
 
-/// An answer without any record is kept for this long at most.
+/// A referral, and an answer without any record, is kept for this long at most.
 const EMPTY: Duration = Duration::from_secs(5);
 
 /// What an answer is, and whether and how long it is kept (RFC 2308).
-pub fn classify(packet: &Packet, question: &Question, limits: &Limits) -> (Class, Option<Storable>) {
+pub fn classify(packet: &Packet, question: &Question, limits: &Limits) -> Option<Storable> {
     let transfer = matches!(question.record_type, RecordType::AXFR | RecordType::IXFR);
     if transfer || packet.header().truncated() {
-        return (Class::Other, None);
+        return None;
     }
     let class = class_of(packet, question);
-    let storable = match class {
-        Class::Success => {
-            let ttl = clamp(lowest(packet).unwrap_or(EMPTY), limits.success);
-            Storable { half: Half::Success, ttl }
-        }
+    let storable = |half, ttl| Some(Storable { class, half, ttl });
+    match class {
+        Class::Success => storable(Half::Success, clamp(lowest(packet).unwrap_or(EMPTY), limits.success)),
+        Class::Empty => storable(Half::Success, clamp(EMPTY.min(lowest(packet).unwrap_or(EMPTY)), limits.success)),
         Class::Denial => {
             let least = lowest(packet).unwrap_or(EMPTY);
             // RFC 2308 section 5: the smaller of the SOA's TTL and its MINIMUM field.
             let minimum = packet.soa_minimum().map_or(least, |seconds| Duration::from_secs(seconds.into()));
-            Storable { half: Half::Denial, ttl: clamp(least.min(minimum), limits.denial) }
+            storable(Half::Denial, clamp(least.min(minimum), limits.denial))
         }
-        Class::Failure => Storable { half: Half::Denial, ttl: limits.failure },
-        Class::Other => return (class, None),
-    };
-    (class, (!storable.ttl.is_zero()).then_some(storable))
+        Class::Failure => storable(Half::Denial, limits.failure),
+        Class::Other => None,
+    }
 }
 
 fn class_of(packet: &Packet, question: &Question) -> Class {
     let has = |section, kind| packet.entries().iter().any(|e| e.section == section && e.record_type == kind);
     let answers = packet.entries().iter().any(|entry| entry.section == 0);
     let soa = has(1, RecordType::SOA);
+    let asked = if question.record_type == RecordType::ANY { answers } else { has(0, question.record_type) };
     match packet.header().rcode() {
-        Rcode::NOERROR if !answers => {
-            if soa {
-                Class::Denial
-            } else {
-                Class::Success
-            }
-        }
-        Rcode::NOERROR => {
-            let asked = question.record_type == RecordType::ANY || has(0, question.record_type);
-            match (asked, soa) {
-                (true, _) => Class::Success,
-                (false, true) => Class::Denial,
-                // Aliases that lead nowhere we can see: kept as what they are, if they are aliases.
-                (false, false) if has(0, RecordType::CNAME) || has(0, RecordType::DNAME) => Class::Success,
-                (false, false) => Class::Other,
-            }
-        }
+        Rcode::NOERROR if asked => Class::Success,
+        Rcode::NOERROR if soa => Class::Denial,
+        Rcode::NOERROR if !answers => Class::Empty,
+        // Aliases that lead nowhere we can see: kept as what they are, if they are aliases.
+        Rcode::NOERROR if has(0, RecordType::CNAME) || has(0, RecordType::DNAME) => Class::Success,
         Rcode::NXDOMAIN if soa => Class::Denial,
         Rcode::SERVFAIL | Rcode::NOTIMP => Class::Failure,
         _ => Class::Other,

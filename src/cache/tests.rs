@@ -1,5 +1,10 @@
 use super::*;
-use crate::wire::{Body, Name, NameRef, Query, Question, RData, Record, RecordType, Records, Response, Soa};
+use crate::{
+    metrics::Registry,
+    wire::{
+        Body, Edns, Flags, Name, NameRef, Query, Question, RData, Rcode, Record, RecordType, Records, Response, Soa,
+    },
+};
 
 const LIMITS: Limits = Limits {
     success: (Duration::from_secs(5), Duration::from_secs(3600)),
@@ -25,6 +30,10 @@ fn soa(ttl: u32, minimum: u32) -> Record {
     Record::new(NameRef::Tail(1), ttl, RData::Soa(soa))
 }
 
+fn ns(ttl: u32) -> Record {
+    Record::new(NameRef::Tail(1), ttl, RData::Ns(NameRef::from(Name::parse("ns.example.org.").unwrap())))
+}
+
 fn packet(rcode: Rcode, answer: &[Record], authority: &[Record]) -> Packet {
     let records = Records {
         answer: answer.iter().cloned().collect(),
@@ -37,49 +46,121 @@ fn packet(rcode: Rcode, answer: &[Record], authority: &[Record]) -> Packet {
 #[test]
 fn what_is_kept_and_for_how_long() {
     use {Class::*, Half as In};
-    for (what, rcode, answer, authority, class, kept) in [
-        ("an address", Rcode::NOERROR, vec![a(60)], vec![], Success, Some((In::Success, 60))),
-        ("the least TTL counts", Rcode::NOERROR, vec![cname(90), a(30)], vec![], Success, Some((In::Success, 30))),
-        ("TTL 0 becomes the least", Rcode::NOERROR, vec![a(0)], vec![], Success, Some((In::Success, 5))),
-        ("a day becomes the most", Rcode::NOERROR, vec![a(86400)], vec![], Success, Some((In::Success, 3600))),
-        ("NXDOMAIN, MINIMUM smaller", Rcode::NXDOMAIN, vec![], vec![soa(900, 60)], Denial, Some((In::Denial, 60))),
-        ("NXDOMAIN, TTL smaller", Rcode::NXDOMAIN, vec![], vec![soa(30, 900)], Denial, Some((In::Denial, 30))),
-        ("NXDOMAIN without SOA", Rcode::NXDOMAIN, vec![], vec![], Other, None),
-        (
-            "an alias to a name that does not exist",
-            Rcode::NXDOMAIN,
-            vec![cname(60)],
-            vec![soa(60, 60)],
-            Denial,
-            Some((In::Denial, 60)),
-        ),
-        ("NODATA", Rcode::NOERROR, vec![], vec![soa(60, 60)], Denial, Some((In::Denial, 60))),
-        ("an alias without data", Rcode::NOERROR, vec![cname(60)], vec![soa(60, 60)], Denial, Some((In::Denial, 60))),
-        ("nothing at all", Rcode::NOERROR, vec![], vec![], Success, Some((In::Success, 5))),
-        ("SERVFAIL", Rcode::SERVFAIL, vec![], vec![], Failure, Some((In::Denial, 5))),
-        ("REFUSED", Rcode::REFUSED, vec![], vec![], Other, None),
+    let name_error = || (vec![], vec![soa(60, 60)]);
+    for (what, rcode, (answer, authority), kept) in [
+        ("an address", Rcode::NOERROR, (vec![a(60)], vec![]), Some((Success, In::Success, 60))),
+        ("the least TTL counts", Rcode::NOERROR, (vec![cname(90), a(30)], vec![]), Some((Success, In::Success, 30))),
+        ("TTL 0 becomes the least", Rcode::NOERROR, (vec![a(0)], vec![]), Some((Success, In::Success, 5))),
+        ("a day becomes the most", Rcode::NOERROR, (vec![a(86400)], vec![]), Some((Success, In::Success, 3600))),
+        ("an alias alone", Rcode::NOERROR, (vec![cname(60)], vec![]), Some((Success, In::Success, 60))),
+        ("NXDOMAIN, MINIMUM smaller", Rcode::NXDOMAIN, (vec![], vec![soa(900, 60)]), Some((Denial, In::Denial, 60))),
+        ("NXDOMAIN, TTL smaller", Rcode::NXDOMAIN, (vec![], vec![soa(30, 900)]), Some((Denial, In::Denial, 30))),
+        ("NXDOMAIN without SOA", Rcode::NXDOMAIN, (vec![], vec![]), None),
+        ("an alias to no name", Rcode::NXDOMAIN, (vec![cname(60)], vec![soa(60, 60)]), Some((Denial, In::Denial, 60))),
+        ("NODATA", Rcode::NOERROR, name_error(), Some((Denial, In::Denial, 60))),
+        ("an alias without data", Rcode::NOERROR, (vec![cname(60)], vec![soa(60, 60)]), Some((Denial, In::Denial, 60))),
+        ("nothing at all", Rcode::NOERROR, (vec![], vec![]), Some((Empty, In::Success, 5))),
+        ("a referral", Rcode::NOERROR, (vec![], vec![ns(900)]), Some((Empty, In::Success, 5))),
+        ("SERVFAIL", Rcode::SERVFAIL, (vec![], vec![]), Some((Failure, In::Denial, 5))),
+        ("REFUSED", Rcode::REFUSED, (vec![], vec![]), None),
     ] {
         let found = classify(&packet(rcode, &answer, &authority), &question(), &LIMITS);
-        let kept = kept.map(|(half, seconds)| Storable { half, ttl: Duration::from_secs(seconds) });
-        assert_eq!(found, (class, kept), "{what}");
+        let kept = kept.map(|(class, half, seconds)| Storable { class, half, ttl: Duration::from_secs(seconds) });
+        assert_eq!(found, kept, "{what}");
     }
 }
 
 #[test]
+fn a_truncated_answer_and_a_transfer_are_not_kept() {
+    let records = Records { answer: [a(60)].into_iter().collect(), ..Records::default() };
+    let whole = Response { body: Body::Records(records), ..Response::new(Rcode::NOERROR) };
+    let cut = Response { truncated: true, ..whole.clone() };
+    assert!(classify(&Packet::of(&question(), &whole).unwrap(), &question(), &LIMITS).is_some());
+    assert!(classify(&Packet::of(&question(), &cut).unwrap(), &question(), &LIMITS).is_none());
+    let transfer = Question { record_type: RecordType::AXFR, ..question() };
+    assert!(classify(&Packet::of(&transfer, &whole).unwrap(), &transfer, &LIMITS).is_none());
+}
+
+fn store(success: u64) -> AnswerCache {
+    let counter = Registry::new().counter("evicted", "-", &["half"]);
+    let counters = ["success", "denial"].map(|half| counter.with_label_values(&[half]));
+    AnswerCache::new(Bounds { success, denial: 10, stale: Duration::from_secs(60) }, counters)
+}
+
+fn address_for(seconds: u64) -> (Packet, Storable) {
+    let storable = Storable { class: Class::Success, half: Half::Success, ttl: Duration::from_secs(seconds) };
+    (packet(Rcode::NOERROR, &[a(60)], &[]), storable)
+}
+
+#[test]
 fn an_entry_ages_and_ends() {
-    let cache = AnswerCache::new(10, 10);
-    let query = Query::internal(question());
-    let key = Key::of(&question(), &query);
+    let cache = store(10);
+    let key = Key::of(&question(), &Query::internal(question()));
     let born = Instant::now();
-    cache.keep(Half::Success, &key, packet(Rcode::NOERROR, &[a(60)], &[]), Duration::from_secs(30), born);
+    let (packet, storable) = address_for(30);
+    cache.keep(&key, packet, storable, born, None);
     let entry = cache.find(Half::Success, &key).unwrap();
     for (milliseconds, ttl) in [(0, Some(30)), (900, Some(30)), (1000, Some(29)), (29_500, Some(1)), (30_000, None)] {
-        let packet = entry.fresh(born + Duration::from_millis(milliseconds), false);
-        assert_eq!(packet.map(|packet| packet.ttl_of(&packet.entries()[0])), ttl, "after {milliseconds} ms");
+        let shown = match entry.age(born + Duration::from_millis(milliseconds)) {
+            Age::Fresh(left) => {
+                let packet = entry.packet(left);
+                Some(packet.ttl_of(&packet.entries()[0]))
+            }
+            Age::Ended(_) => None,
+        };
+        assert_eq!(shown, ttl, "after {milliseconds} ms");
     }
-    assert!(cache.find(Half::Denial, &key).is_none());
-    let upper = Question { name: Name::parse("WWW.Example.Org.").unwrap(), ..question() };
-    assert!(cache.find(Half::Success, &Key::of(&upper, &query)).is_some());
-    let other = Question { record_type: RecordType::AAAA, ..question() };
-    assert!(cache.find(Half::Success, &Key::of(&other, &query)).is_none());
+    assert_eq!(entry.age(born + Duration::from_secs(40)), Age::Ended(Duration::from_secs(10)));
+}
+
+#[test]
+fn the_key_is_blind_to_case_and_splits_by_type_do_and_cd() {
+    let cache = store(10);
+    let query = Query::internal(question());
+    let (packet, storable) = address_for(30);
+    cache.keep(&Key::of(&question(), &query), packet, storable, Instant::now(), None);
+    let found = |question: &Question, query: &Query| cache.find(Half::Success, &Key::of(question, query)).is_some();
+    assert!(cache.find(Half::Denial, &Key::of(&question(), &query)).is_none());
+    assert!(found(&Question { name: Name::parse("WWW.Example.Org.").unwrap(), ..question() }, &query));
+    assert!(!found(&Question { record_type: RecordType::AAAA, ..question() }, &query));
+    assert!(!found(&question(), &Query { edns: Some(Edns::new(1232, true)), ..query.clone() }));
+    assert!(found(&question(), &Query { edns: Some(Edns::new(1232, false)), ..query.clone() }));
+    assert!(!found(&question(), &Query { flags: Flags(Flags::RD | Flags::CD), ..query.clone() }));
+}
+
+#[test]
+fn a_full_store_lets_answers_go() {
+    let cache = store(4);
+    for number in 0..100 {
+        let question = Question { name: Name::parse(&format!("n{number}.example.org")).unwrap(), ..question() };
+        let (packet, storable) = address_for(30);
+        cache.keep(&Key::of(&question, &Query::internal(question.clone())), packet, storable, Instant::now(), None);
+    }
+    assert!(cache.len(Half::Success) <= 4);
+}
+
+#[test]
+fn hits_are_counted_until_there_is_a_gap_and_survive_a_refresh() {
+    let now = Instant::now();
+    let gap = Duration::from_secs(60);
+    let (packet, storable) = address_for(30);
+    let entry = Entry::new(packet.clone(), storable, now, None);
+    assert_eq!([entry.hit(now, gap), entry.hit(now + gap / 2, gap)], [1, 2]);
+    let next = Entry::new(packet, storable, now, Some(&entry));
+    assert_eq!(next.hit(now + gap, gap), 3);
+    assert_eq!(next.hit(now + gap * 2, gap), 1);
+}
+
+#[test]
+fn one_refresh_at_a_time_and_a_pause_behind_a_failed_one() {
+    let now = Instant::now();
+    let pause = Duration::from_secs(5);
+    let (packet, storable) = address_for(30);
+    let entry = Arc::new(Entry::new(packet, storable, now, None));
+    let first = Refresh::start(&entry, now, pause).unwrap();
+    assert!(Refresh::start(&entry, now, pause).is_none());
+    drop(first);
+    Refresh::start(&entry, now, pause).unwrap().fail(now);
+    assert!(Refresh::start(&entry, now + pause / 2, pause).is_none());
+    assert!(Refresh::start(&entry, now + pause, pause).is_some());
 }

@@ -1,30 +1,65 @@
 //! Asking somebody else: one upstream, its sockets, and whether it is healthy.
+//!
+//! ```text
+//!   Upstream::ask ──► udp.rs     a socket of its own for each query
+//!                └──► stream.rs  kept connections, each with a task of its own
+//!   matching.rs   query → bytes; are these bytes the answer?
+//!   policy.rs     whom to ask first, whom next
+//!   health.rs     who is down
+//!   resolv_conf.rs  whom a file names
+//! ```
 
+mod error;
 mod health;
+mod matching;
 mod policy;
 pub mod resolv_conf;
-mod tcp;
+mod stream;
 mod udp;
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
+pub use error::AskError;
 pub use health::Health;
-pub use policy::Policy;
+pub use policy::{Attempts, Policy};
+use tokio::runtime::Handle;
 
-use crate::wire::{Edns, Flags, MAX_MESSAGE, Packet, Question, encode_query};
-use tcp::Pool;
+use crate::{
+    metrics::{Counter, Registry},
+    wire::{Edns, Flags, Packet, Question},
+};
+use stream::Pool;
 
 /// One server to ask.
 pub struct Upstream {
     address: SocketAddr,
     source: Option<IpAddr>,
     pool: Pool,
+    ignored: Counter,
     /// Whether it answers.
     pub health: Health,
+}
+
+/// How an upstream is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connecting {
+    /// The address to ask from.
+    pub source: Option<IpAddr>,
+    /// How long a connection waits for the next query.
+    pub expire: Duration,
+    /// How old a connection may be in all; zero = as old as it gets.
+    pub max_age: Duration,
+    /// How many connections may wait; 0 = as many as were needed.
+    pub max_idle: usize,
+}
+
+impl Default for Connecting {
+    fn default() -> Self {
+        Self { source: None, expire: Duration::from_secs(10), max_age: Duration::ZERO, max_idle: 0 }
+    }
 }
 
 /// What is asked, as the client said it.
@@ -32,39 +67,51 @@ pub struct Upstream {
 pub struct Ask {
     /// The question.
     pub question: Question,
-    /// RD, AD and CD are passed on.
+    /// The opcode, RD, AD and CD are passed on.
     pub flags: Flags,
     /// The client's OPT record.
     pub edns: Option<Edns>,
 }
 
-/// Why an upstream gave no usable answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// No answer in time.
-    #[error("read {protocol} {address}: i/o timeout")]
-    Timeout {
-        /// `udp` or `tcp`.
-        protocol: &'static str,
-        /// Who was asked.
-        address: SocketAddr,
-    },
-    /// The system says no.
-    #[error("{protocol} {address}: {error}")]
-    Io {
-        /// `udp` or `tcp`.
-        protocol: &'static str,
-        /// Who was asked.
-        address: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
+/// Over what an upstream is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+impl Protocol {
+    /// As metrics and errors write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// An answer, and how it came.
+#[derive(Debug)]
+pub struct Answer {
+    /// The answer.
+    pub packet: Packet,
+    /// Over a connection that had served before.
+    pub kept: bool,
 }
 
 impl Upstream {
-    /// An upstream at this address. `source` is the address to ask from.
-    pub fn new(address: SocketAddr, source: Option<IpAddr>, expire: Duration, max_idle: usize) -> Self {
-        Self { address, source, pool: Pool::new(expire, max_idle), health: Health::default() }
+    /// An upstream at this address. Connections live in tasks on `runtime`, so that any runtime may ask.
+    pub fn new(address: SocketAddr, connecting: &Connecting, runtime: Handle, registry: &Registry) -> Self {
+        let ignored = registry.counter(
+            "seamark_upstream_ignored_replies_total",
+            "Messages from an upstream that were no answer to a query and were passed over.",
+            &["to"],
+        );
+        let ignored = ignored.with_label_values(&[&address.to_string()]);
+        let pool = Pool::new(address, connecting.clone(), runtime, ignored.clone());
+        Self { address, source: connecting.source, pool, ignored, health: Health::default() }
     }
 
     /// Its address.
@@ -72,51 +119,20 @@ impl Upstream {
         self.address
     }
 
-    /// Asks over UDP or TCP and waits at most `patience`. Says also whether a kept connection was used.
+    /// Asks, and waits at most `patience`.
     ///
     /// # Errors
     /// No usable answer.
-    pub async fn ask(&self, ask: &Ask, tcp: bool, patience: Duration) -> Result<(Packet, bool), AskError> {
-        let protocol = if tcp { "tcp" } else { "udp" };
-        let exchange = async {
-            if tcp {
-                tcp::exchange(self.address, self.source, &self.pool, ask).await
-            } else {
-                udp::exchange(self.address, self.source, ask).await.map(|packet| (packet, false))
+    pub async fn ask(&self, ask: &Ask, protocol: Protocol, patience: Duration) -> Result<Answer, AskError> {
+        match protocol {
+            Protocol::Udp => {
+                let packet = udp::exchange(self.address, self.source, ask, patience, &self.ignored).await?;
+                Ok(Answer { packet, kept: false })
             }
-        };
-        match tokio::time::timeout(patience, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(AskError::Io { protocol, address: self.address, error }),
-            Err(_) => Err(AskError::Timeout { protocol, address: self.address }),
+            Protocol::Tcp => match tokio::time::timeout(patience, self.pool.exchange(ask)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(AskError::Timeout { protocol, local: None, remote: self.address }),
+            },
         }
     }
-}
-
-/// A query in wire form with a fresh id.
-fn encoded(ask: &Ask) -> (u16, Vec<u8>) {
-    let id = rand::random::<u16>();
-    let flags = Flags(ask.flags.0 & (Flags::RD | Flags::AD | Flags::CD));
-    let mut bytes = vec![0; 512 + ask.edns.as_ref().map_or(0, |edns| edns.options.len()).min(MAX_MESSAGE)];
-    let length = encode_query(id, flags, &ask.question, ask.edns.as_ref(), &mut bytes);
-    bytes.truncate(length);
-    (id, bytes)
-}
-
-/// The answer in these bytes, if they are one to this question with this id.
-fn answer_to(ask: &Ask, id: u16, bytes: &[u8]) -> Option<Packet> {
-    if crate::wire::message_id(bytes) != Some(id) || !Flags::of_message(bytes).is_response() {
-        return None;
-    }
-    Packet::parse(bytes).ok().filter(|packet| *packet.question() == ask.question)
-}
-
-/// Any address of the family of another.
-fn any_like(address: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
-    let any = match (source, address) {
-        (Some(source), _) => source,
-        (None, SocketAddr::V4(_)) => IpAddr::from([0; 4]),
-        (None, SocketAddr::V6(_)) => IpAddr::from([0; 16]),
-    };
-    SocketAddr::new(any, 0)
 }

@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use smallvec::SmallVec;
+
 /// In which order upstreams are asked.
 #[derive(Debug, Default)]
 pub enum Policy {
@@ -12,20 +14,72 @@ pub enum Policy {
     Sequential,
 }
 
+/// Numbers of upstreams.
+type Order = SmallVec<[usize; 16]>;
+
 impl Policy {
     /// Numbers of `count` upstreams in the order in which to try them. `random` gives any number.
-    pub fn order(&self, count: usize, mut random: impl FnMut() -> usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..count).collect();
+    pub fn order(&self, count: usize, random: impl FnMut() -> usize) -> Order {
+        let mut order: Order = (0..count).collect();
         match self {
-            Self::Random => {
-                for last in (1..count).rev() {
-                    order.swap(last, random() % (last + 1));
-                }
-            }
+            Self::Random => shuffle(&mut order, random),
             Self::RoundRobin(next) if count > 0 => order.rotate_left(next.fetch_add(1, Relaxed) % count),
             Self::RoundRobin(_) | Self::Sequential => {}
         }
         order
+    }
+
+    /// Whether any upstream is as good as any other, so that a second one may be asked while the first is slow.
+    pub const fn is_indifferent(&self) -> bool {
+        !matches!(self, Self::Sequential)
+    }
+}
+
+fn shuffle(order: &mut [usize], mut random: impl FnMut() -> usize) {
+    for last in (1..order.len()).rev() {
+        order.swap(last, random() % (last + 1));
+    }
+}
+
+/// The upstreams that one query tries, one after the other, round and round until it may try no more.
+#[derive(Debug)]
+pub struct Attempts {
+    order: Order,
+    position: usize,
+    /// How many attempts are left; `None` = no limit.
+    left: Option<usize>,
+}
+
+impl Attempts {
+    /// Attempts in this order, at most `most`; 0 = no limit.
+    pub fn new(order: Order, most: usize) -> Self {
+        Self { order, position: 0, left: (most > 0).then_some(most) }
+    }
+
+    /// The next one among those that are `usable`.
+    pub fn next(&mut self, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.left == Some(0) {
+            return None;
+        }
+        for _ in 0..self.order.len() {
+            let index = self.order[self.position % self.order.len()];
+            self.position += 1;
+            if usable(index) {
+                self.left = self.left.map(|left| left - 1);
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Whether one that is `usable` has not been tried yet, and may be.
+    pub fn has_untried(&self, usable: impl Fn(usize) -> bool) -> bool {
+        self.left != Some(0) && self.order.iter().skip(self.position).any(|&index| usable(index))
+    }
+
+    /// Whether all have been tried as often as each other, and at least once.
+    pub fn is_round_over(&self) -> bool {
+        self.position > 0 && self.position.is_multiple_of(self.order.len())
     }
 }
 
@@ -35,13 +89,46 @@ mod tests {
 
     #[test]
     fn orders() {
+        let list = |order: Order| order.into_vec();
         let sequential = Policy::Sequential;
-        assert_eq!(sequential.order(3, || 0), [0, 1, 2]);
+        assert_eq!(list(sequential.order(3, || 0)), [0, 1, 2]);
         let turns = Policy::RoundRobin(AtomicUsize::new(0));
-        let orders: Vec<_> = (0..4).map(|_| turns.order(3, || 0)).collect();
+        let orders: Vec<_> = (0..4).map(|_| list(turns.order(3, || 0))).collect();
         assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
         let mut numbers = [0, 0].into_iter();
-        assert_eq!(Policy::Random.order(3, || numbers.next().unwrap()), [1, 2, 0]);
+        assert_eq!(list(Policy::Random.order(3, || numbers.next().unwrap())), [1, 2, 0]);
         assert!(turns.order(0, || 0).is_empty());
+    }
+
+    #[test]
+    fn attempts_go_round_and_pass_over_who_is_down() {
+        let tried = |most, down: &[usize]| {
+            let mut attempts = Attempts::new(Policy::Sequential.order(3, || 0), most);
+            let mut tried = Vec::new();
+            while let Some(index) = attempts.next(|index| !down.contains(&index)) {
+                tried.push(index);
+                if tried.len() == 7 {
+                    break;
+                }
+            }
+            tried
+        };
+        assert_eq!(tried(4, &[]), [0, 1, 2, 0]);
+        assert_eq!(tried(4, &[1]), [0, 2, 0, 2]);
+        assert_eq!(tried(0, &[0, 1]), [2; 7]);
+        assert!(tried(4, &[0, 1, 2]).is_empty());
+        assert!(Attempts::new(Order::new(), 4).next(|_| true).is_none());
+    }
+
+    #[test]
+    fn a_second_one_is_asked_only_if_it_has_not_been() {
+        let mut attempts = Attempts::new(Policy::Sequential.order(2, || 0), 0);
+        let state = |attempts: &Attempts| (attempts.has_untried(|_| true), attempts.is_round_over());
+        assert_eq!(state(&attempts), (true, false));
+        attempts.next(|_| true);
+        assert_eq!(state(&attempts), (true, false));
+        assert!(!attempts.has_untried(|index| index == 0));
+        attempts.next(|_| true);
+        assert_eq!(state(&attempts), (false, true));
     }
 }

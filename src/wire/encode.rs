@@ -59,6 +59,15 @@ pub const fn frame_length(message: &[u8]) -> [u8; 2] {
     (message.len() as u16).to_be_bytes()
 }
 
+/// Takes the first message with its length off the front of what came on a stream; `None` if it is not complete yet.
+pub fn take_frame(received: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = 2 + usize::from(u16::from_be_bytes(*received.first_chunk::<2>()?));
+    if received.len() < end {
+        return None;
+    }
+    Some(received.drain(..end).skip(2).collect())
+}
+
 /// A number of sixteen bits in network order.
 pub const fn octets(value: u16) -> [u8; 2] {
     value.to_be_bytes()

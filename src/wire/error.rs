@@ -13,6 +13,9 @@ pub enum WireError {
     /// A name is longer than 255 octets.
     #[error("name too long")]
     NameTooLong,
+    /// More than one question (RFC 9619).
+    #[error("more than one question")]
+    Questions,
     /// RDLENGTH does not agree with what the record holds.
     #[error("record data has the wrong length")]
     RData,

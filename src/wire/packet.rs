@@ -231,11 +231,15 @@ impl Scan {
         let mut reader = Reader::at(bytes, 2);
         let flags = Flags(reader.u16()?);
         let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
-        let mut question = None;
-        for _ in 0..counts[0] {
-            let (name, kind, class) = (reader.name()?, reader.u16()?, reader.u16()?);
-            question.get_or_insert(Question { name, record_type: RecordType(kind), class: Class(class) });
-        }
+        // Records are copied as they stand behind one question; RFC 9619 forbids more.
+        let question = match counts[0] {
+            0 => None,
+            1 => {
+                let (name, kind, class) = (reader.name()?, reader.u16()?, reader.u16()?);
+                Some(Question { name, record_type: RecordType(kind), class: Class(class) })
+            }
+            _ => return Err(WireError::Questions),
+        };
         let mut scan = Self {
             flags,
             question,

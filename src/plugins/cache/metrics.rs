@@ -5,11 +5,15 @@ use crate::{
     metrics::{Counter, Registry},
 };
 
+const WITH_TYPE: [&str; 4] = ["server", "type", "zones", "view"];
+
 /// Handles of one server.
 pub(super) struct Metrics {
     pub(super) requests: Counter,
     pub(super) misses: Counter,
     pub(super) drops: Counter,
+    pub(super) prefetches: Counter,
+    pub(super) stale: Counter,
     hits: [Counter; 2],
 }
 
@@ -18,18 +22,13 @@ impl Metrics {
         let place = ["server", "zones", "view"];
         let counter =
             |name: &str, help: &str| registry.counter(name, help, &place).with_label_values(&[server, zones, ""]);
-        let hits = registry.counter(
-            "coredns_cache_hits_total",
-            "Answers from the cache by half.",
-            &["server", "type", "zones", "view"],
-        );
-        // Counted once those properties are there; the families exist so that dashboards find them.
-        counter("coredns_cache_prefetch_total", "Answers fetched again before they ended.");
-        counter("coredns_cache_served_stale_total", "Answers given after their end.");
+        let hits = registry.counter("coredns_cache_hits_total", "Answers from the cache by half.", &WITH_TYPE);
         Self {
             requests: counter("coredns_cache_requests_total", "Queries that the cache was asked."),
             misses: counter("coredns_cache_misses_total", "Queries that the cache could not answer."),
             drops: counter("coredns_cache_drops_total", "Answers that were not to the question, and so not kept."),
+            prefetches: counter("coredns_cache_prefetch_total", "Answers that were fetched again for later queries."),
+            stale: counter("coredns_cache_served_stale_total", "Answers given after their end."),
             hits: ["success", "denial"].map(|half| hits.with_label_values(&[server, half, zones, ""])),
         }
     }
@@ -42,22 +41,22 @@ impl Metrics {
     }
 }
 
-/// Sizes are read when somebody scrapes.
-pub(super) fn sample(registry: &Registry, store: &Weak<AnswerCache>, server: &str, zones: &str) {
-    let labels = ["server", "type", "zones", "view"];
-    let row = |server: &str, half: &str, zones: &str| {
-        vec![server.to_owned(), half.to_owned(), zones.to_owned(), String::new()]
-    };
-    let read = |count: fn(&AnswerCache, Half) -> u64| {
-        let (store, server, zones) = (Weak::clone(store), server.to_owned(), zones.to_owned());
-        move || {
-            let store = store.upgrade()?;
-            let halves = [("success", Half::Success), ("denial", Half::Denial)];
-            let rows = halves.map(|(name, half)| (row(&server, name, &zones), count(&store, half) as i64));
-            Some(rows.to_vec())
-        }
-    };
-    registry.sampled_gauge("coredns_cache_entries", "Answers in the cache.", &labels, read(AnswerCache::len));
+/// Counters of the answers that had to go, by half. A store cannot tell for which server's sake they went, so that
+/// all are counted for the first.
+pub(super) fn evictions(registry: &Registry, server: &str, zones: &str) -> [Counter; 2] {
     let help = "Answers that had to go for others.";
-    registry.sampled_gauge("coredns_cache_evictions_total", help, &labels, read(AnswerCache::evictions));
+    let family = registry.counter("coredns_cache_evictions_total", help, &WITH_TYPE);
+    ["success", "denial"].map(|half| family.with_label_values(&[server, half, zones, ""]))
+}
+
+/// Sizes are read when somebody scrapes. The servers of a block share one store, and each shows its size.
+pub(super) fn sample(registry: &Registry, store: &Weak<AnswerCache>, servers: &[String], zones: &str) {
+    let (store, servers, zones) = (Weak::clone(store), servers.to_vec(), zones.to_owned());
+    registry.sampled_gauge("coredns_cache_entries", "Answers in the cache.", &WITH_TYPE, move || {
+        let store = store.upgrade()?;
+        let halves = [("success", Half::Success), ("denial", Half::Denial)];
+        let sizes = halves.map(|(name, half)| (name, store.len(half) as i64));
+        let row = |server: &String, half: &str| vec![server.clone(), half.to_owned(), zones.clone(), String::new()];
+        Some(servers.iter().flat_map(|server| sizes.map(|(half, size)| (row(server, half), size))).collect())
+    });
 }

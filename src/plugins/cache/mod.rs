@@ -1,127 +1,130 @@
 #![doc = include_str!("README.md")]
 
 mod config;
+mod keeper;
 mod metrics;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use crate::{
-    cache::{AnswerCache, Class, Half, Key, Limits, classify},
-    chain::{Context, Directive, Plugin, Rest, Step, ZoneSet},
-    wire::{Body, Origin, Packet, Rcode, Response},
+    cache::{Age, Key, Refresh},
+    chain::{Asker, Context, Directive, Plugin, Rest, Step, Transport},
+    wire::{Origin, Rcode, Response},
 };
-use metrics::Metrics;
+use config::Stale;
+use keeper::{Found, Keeper};
 
 /// The directive.
 pub const DIRECTIVE: Directive = Directive { name: "cache", parse: config::parse };
 
-struct CachePlugin {
-    zones: ZoneSet,
-    limits: Limits,
-    /// Zones whose answers are not kept: with data, and denials.
-    disabled: [ZoneSet; 2],
-    keep_ttl: bool,
-    store: Arc<AnswerCache>,
-    metrics: Vec<Metrics>,
-}
+struct CachePlugin(Arc<Keeper>);
 
 impl Plugin for CachePlugin {
     fn name(&self) -> &'static str {
         "cache"
     }
 
-    fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
+    fn query(&self, cx: &mut Context, rest: Rest<'_>) -> Step {
         let question = cx.question();
-        if !self.zones.contains(&question.name) {
+        if !self.0.zones.contains(&question.name) {
             return Step::Next;
         }
-        let metrics = &self.metrics[usize::from(cx.place.server)];
+        let metrics = self.0.metrics(cx);
         metrics.requests.inc();
-        let key = Key::of(question, &cx.query);
-        match self.find(&key, cx) {
-            Some((half, packet)) => {
-                metrics.hits(half).inc();
-                let mut response = Response::packet(packet);
-                response.origin = Origin::Stored;
-                response.into()
+        let Some(found) = self.0.find(&Key::of(question, &cx.query), cx.start) else {
+            metrics.misses.inc();
+            return Step::Next;
+        };
+        metrics.hits(found.half).inc();
+        match (found.age, self.0.stale) {
+            (Age::Fresh(left), _) => {
+                if self.0.wants_prefetch(&found, left, cx.start) {
+                    self.refresh_behind(&found, cx, rest);
+                }
+                self.0.fresh_answer(&found, left).into()
             }
-            None => {
-                metrics.misses.inc();
-                Step::Next
+            (Age::Ended(_), Some(stale)) if stale.verify => self.verify(found, stale, cx, rest),
+            (Age::Ended(_), _) => {
+                self.refresh_behind(&found, cx, rest);
+                self.0.stale_answer(&found, cx).into()
             }
         }
     }
 
     fn response(&self, cx: &mut Context, response: &mut Response) {
-        if !self.zones.contains(&cx.question().name) {
+        if !self.0.zones.contains(&cx.question().name) {
             return;
         }
         match response.origin {
-            Origin::Live => self.cap(response),
-            Origin::Fetched => self.keep(cx, response),
+            Origin::Live => self.0.cap(response),
+            Origin::Fetched => self.0.keep(cx, response, None),
             Origin::Stored => {}
         }
     }
 }
 
 impl CachePlugin {
-    /// Denials first; but a failure gives way to an answer.
-    fn find(&self, key: &Key, cx: &Context) -> Option<(Half, Packet)> {
-        let fresh = |half| {
-            let entry = self.store.find(half, key)?;
-            Some((entry.rcode(), entry.fresh(cx.start, self.keep_ttl)?))
-        };
-        match fresh(Half::Denial) {
-            Some((Rcode::SERVFAIL, failure)) => {
-                let answer = fresh(Half::Success).map(|(_, packet)| (Half::Success, packet));
-                Some(answer.unwrap_or((Half::Denial, failure)))
-            }
-            Some((_, denial)) => Some((Half::Denial, denial)),
-            None => fresh(Half::Success).map(|(_, packet)| (Half::Success, packet)),
-        }
+    /// Fetches an entry again while the client has its answer already, unless somebody does so.
+    fn refresh_behind(&self, found: &Found, cx: &Context, rest: Rest<'_>) {
+        let Some(refresh) = Refresh::start(&found.entry, cx.start, self.0.pause()) else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
+        self.0.metrics(cx).prefetches.inc();
+        runtime.spawn(fetch(Arc::clone(&self.0), refresh, cx.clone(), rest.keep()));
     }
 
-    /// Live data is not kept, but clients keep it no longer than other data.
-    fn cap(&self, response: &mut Response) {
-        let Body::Records(records) = &mut response.body else { return };
-        let most = if records.answer.is_empty() { self.limits.denial.1 } else { self.limits.success.1 };
-        let most = u32::try_from(most.as_secs()).unwrap_or(u32::MAX);
-        for section in [&mut records.answer, &mut records.authority, &mut records.additional] {
-            section.iter_mut().for_each(|record| record.ttl = record.ttl.min(most));
-        }
-    }
-
-    fn keep(&self, cx: &Context, response: &mut Response) {
-        let question = cx.question();
-        let made;
-        let packet = match &response.body {
-            Body::Packet(packet) => packet,
-            Body::Records(_) => match Packet::of(question, response) {
-                Ok(packet) => {
-                    made = packet;
-                    &made
-                }
-                Err(_) => return,
-            },
-        };
-        if packet.question() != question {
-            self.metrics[usize::from(cx.place.server)].drops.inc();
-            return;
-        }
-        let (class, storable) = classify(packet, question, &self.limits);
-        let Some(storable) = storable else { return };
-        let key = Key::of(question, &cx.query);
-        let disabled = &self.disabled[usize::from(storable.half == Half::Denial)];
-        if !disabled.contains(&question.name) {
-            self.store.keep(storable.half, &key, packet.clone(), storable.ttl, cx.start);
-            if storable.half == Half::Success {
-                self.store.forget(Half::Denial, &key);
+    /// Asks the source first; what has ended is given if it does not answer (in time).
+    fn verify(&self, found: Found, stale: Stale, cx: &Context, rest: Rest<'_>) -> Step {
+        let (keeper, cx, asker) = (Arc::clone(&self.0), cx.clone(), rest.keep());
+        let Some(refresh) = Refresh::start(&found.entry, cx.start, self.0.pause()) else {
+            if !stale.recheck.is_zero() || found.entry.is_resting(cx.start, self.0.pause()) {
+                return self.0.stale_answer(&found, &cx).into();
             }
-        }
-        // Every record leaves with the TTL that the cache goes by, now as later.
-        if class != Class::Failure && !self.keep_ttl {
-            let packet = packet.clone().with_ttl(storable.ttl.as_secs() as u32);
-            response.body = Body::Packet(packet);
-        }
+            // Somebody asks already, and nothing says that the old answer will do meanwhile: ask as well.
+            return Step::Wait(Box::pin(async move {
+                let fetched = ask(&keeper, &cx, asker, None).await;
+                fetched.filter(|r| keeper.may_replace(&found, r)).unwrap_or_else(|| keeper.stale_answer(&found, &cx))
+            }));
+        };
+        Step::Wait(Box::pin(async move {
+            // A task of its own: it goes on when the client is served from what has ended.
+            let task = tokio::spawn(fetch(Arc::clone(&keeper), refresh, cx.clone(), asker));
+            let fetched = if stale.patience.is_zero() {
+                task.await.ok().flatten()
+            } else {
+                tokio::time::timeout(stale.patience, task).await.ok().and_then(Result::ok).flatten()
+            };
+            let fetched = fetched.filter(|response| keeper.may_replace(&found, response));
+            fetched.unwrap_or_else(|| keeper.stale_answer(&found, &cx))
+        }))
     }
+}
+
+/// Fetches an entry again. `None` if what came is no reason to give up what is kept.
+async fn fetch(keeper: Arc<Keeper>, refresh: Refresh, cx: Context, asker: Asker) -> Option<Response> {
+    let fetched = ask(&keeper, &cx, asker, Some(&refresh)).await;
+    if fetched.is_none() {
+        refresh.fail((keeper.clock)());
+    }
+    fetched
+}
+
+async fn ask(keeper: &Keeper, cx: &Context, asker: Asker, refresh: Option<&Refresh>) -> Option<Response> {
+    // As over TCP, so that nothing comes back cut to this one client's size.
+    let mut cx = cx.clone();
+    cx.transport = Transport::Tcp;
+    let mut response = asker.ask(cx.clone()).await?;
+    let useful = matches!(response.rcode, Rcode::NOERROR | Rcode::NXDOMAIN) && !response.truncated;
+    if !useful || !keeper.answers(&cx, &response) {
+        return None;
+    }
+    match response.origin {
+        Origin::Live => keeper.cap(&mut response),
+        Origin::Fetched => keeper.keep(&cx, &mut response, refresh.map(Refresh::entry)),
+        Origin::Stored => {}
+    }
+    Some(response)
 }

@@ -1,26 +1,26 @@
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::Path,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
-use super::{metrics::Metrics, proxy::Proxy};
+use super::{members, metrics::Metrics, proxy::Proxy};
 use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
-    upstream::{Policy, Upstream, resolv_conf},
+    upstream::{Connecting, Policy},
     wire::{Name, Question, Rcode, RecordType},
 };
 
 /// Upstreams of one directive, a file counting as one.
 const MOST_UPSTREAMS: usize = 15;
-const NOT_YET: [&str; 7] = ["max_age", "tls", "tls_servername", "next", "next_on_nodata", "resolver", "doh_method"];
-const PROPERTIES: [&str; 13] = [
+const PROPERTIES: [&str; 21] = [
     "except",
     "force_tcp",
     "prefer_udp",
     "expire",
+    "max_age",
     "max_idle_conns",
     "max_fails",
     "max_connect_attempts",
@@ -28,8 +28,15 @@ const PROPERTIES: [&str; 13] = [
     "health_check",
     "policy",
     "max_concurrent",
+    "tls",
+    "tls_servername",
+    "next",
+    "next_on_nodata",
     "failover",
+    "failfast_all_unhealthy_upstreams",
     "source_address",
+    "resolver",
+    "doh_method",
 ];
 
 /// All `forward` lines of a server block.
@@ -38,7 +45,7 @@ pub(super) struct Config {
 }
 
 /// One `forward` line.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Forward {
     pub(super) from: Name,
     pub(super) to: Vec<To>,
@@ -54,12 +61,11 @@ pub(super) enum To {
 }
 
 /// The properties of one line.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) force_tcp: bool,
     pub(super) prefer_udp: bool,
-    pub(super) expire: Duration,
-    pub(super) max_idle: usize,
+    pub(super) connecting: Connecting,
     pub(super) max_fails: u32,
     pub(super) max_attempts: Option<usize>,
     pub(super) read_timeout: Duration,
@@ -70,7 +76,8 @@ pub(super) struct Options {
     pub(super) max_concurrent: usize,
     pub(super) fail_fast: bool,
     pub(super) failover: Vec<Rcode>,
-    pub(super) source: Option<IpAddr>,
+    pub(super) next: Vec<Rcode>,
+    pub(super) next_on_nodata: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +92,7 @@ impl Default for Options {
         Self {
             force_tcp: false,
             prefer_udp: false,
-            expire: Duration::from_secs(10),
-            max_idle: 0,
+            connecting: Connecting::default(),
             max_fails: 2,
             max_attempts: None,
             read_timeout: Duration::from_secs(2),
@@ -97,8 +103,16 @@ impl Default for Options {
             max_concurrent: 0,
             fail_fast: false,
             failover: Vec::new(),
-            source: None,
+            next: Vec::new(),
+            next_on_nodata: false,
         }
+    }
+}
+
+impl Options {
+    /// What decides whether two lines may share what is known of an upstream's health.
+    pub(super) fn probing(&self) -> impl std::fmt::Debug + '_ {
+        (self.force_tcp, self.max_fails, self.probe_every, &self.probe, self.probe_recursion)
     }
 }
 
@@ -118,8 +132,9 @@ impl Forward {
     pub(super) fn read(instance: &Instance) -> Result<Self, Error> {
         let mut args = instance.args();
         let word = args.require("a zone")?;
-        let zones = word.zones()?;
-        let from = Name::parse(&zones[0]).map_err(|error| word.error(error.to_string()))?;
+        // A network that is no whole reverse zone is several; CoreDNS takes the first as well.
+        let zone = word.zones()?.into_iter().next().unwrap_or_else(|| ".".to_owned());
+        let from = Name::parse(&zone).map_err(|error| word.error(error.to_string()))?;
         args.clone().require("an address or a file to forward to")?;
         let words = args.rest();
         if let Some(surplus) = words.get(MOST_UPSTREAMS) {
@@ -136,12 +151,21 @@ impl Forward {
         for line in &instance.lines {
             forward.property(line).map_err(|error| error.within(&line.word.text))?;
         }
+        forward.check_ages(instance)?;
         Ok(forward)
+    }
+
+    fn check_ages(&self, instance: &Instance) -> Result<(), Error> {
+        let Connecting { max_age, expire, .. } = self.options.connecting;
+        let line = instance.lines.iter().find(|line| line.word.text == "max_age");
+        match line.filter(|_| !max_age.is_zero() && max_age < expire) {
+            Some(line) => Err(line.error("must not be shorter than `expire`").within("max_age")),
+            None => Ok(()),
+        }
     }
 
     fn property(&mut self, line: &Line) -> Result<(), Error> {
         let options = &mut self.options;
-        let count = |least: i64| line.args().one("a number")?.integer("number", least..=i64::from(u32::MAX));
         match line.word.text.as_str() {
             "except" => {
                 line.args().require("a zone")?;
@@ -149,34 +173,25 @@ impl Forward {
             }
             "force_tcp" => options.force_tcp = on(line)?,
             "prefer_udp" => options.prefer_udp = on(line)?,
-            "expire" => options.expire = line.args().one("a duration")?.duration()?,
-            "max_idle_conns" => options.max_idle = count(0)? as usize,
-            "max_fails" => options.max_fails = count(0)? as u32,
-            "max_connect_attempts" => options.max_attempts = Some(count(0)? as usize),
-            "read_timeout" => {
-                let word = line.args().one("a duration")?;
-                options.read_timeout = word.duration()?;
-                if options.read_timeout.is_zero() {
-                    return Err(word.error("the time must be longer than zero"));
-                }
-            }
+            "expire" => options.connecting.expire = line.args().one("a duration")?.duration()?,
+            "max_age" => options.connecting.max_age = line.args().one("a duration")?.duration()?,
+            "max_idle_conns" => options.connecting.max_idle = count(line)? as usize,
+            "max_fails" => options.max_fails = count(line)?,
+            "max_connect_attempts" => options.max_attempts = Some(count(line)? as usize),
+            "read_timeout" => options.read_timeout = read_timeout(line)?,
             "health_check" => health_check(line, options)?,
-            "policy" => {
-                let word = line.args().one("a policy")?;
-                options.policy = match word.text.as_str() {
-                    "random" => PolicyName::Random,
-                    "round_robin" => PolicyName::RoundRobin,
-                    "sequential" => PolicyName::Sequential,
-                    _ => return Err(word.unknown("policy", &["random", "round_robin", "sequential"])),
-                };
-            }
-            "max_concurrent" => options.max_concurrent = count(0)? as usize,
-            "failfast_all_unhealthy_upstreams" => options.fail_fast = on(line)?,
+            "policy" => options.policy = policy(line)?,
+            "max_concurrent" => options.max_concurrent = count(line)? as usize,
+            "next" => options.next = rcodes(line)?,
+            "next_on_nodata" => options.next_on_nodata = on(line)?,
             "failover" => options.failover = failover(line)?,
-            "source_address" => options.source = Some(line.args().one("an address")?.ip()?),
-            word if NOT_YET.contains(&word) => {
-                return Err(line.error("this property is not built into seamark yet"));
-            }
+            "failfast_all_unhealthy_upstreams" => options.fail_fast = on(line)?,
+            "source_address" => options.connecting.source = Some(line.args().one("an address")?.ip()?),
+            // Read, and without effect as long as there are no upstreams that they are for.
+            "tls" => at_most(line, 3)?,
+            "tls_servername" => _ = line.args().one("a name")?,
+            "resolver" => resolver(line)?,
+            "doh_method" => doh_method(line)?,
             _ => return Err(line.unknown(&PROPERTIES)),
         }
         Ok(())
@@ -192,15 +207,21 @@ impl To {
                 _ => format!("unknown scheme `{scheme}://`"),
             }));
         }
-        let plain = Token { text: text.to_owned(), ..word.clone() };
+        // The zone of a link-local address, as in resolv.conf, is left out.
+        let plain = Token { text: without_zone(text), ..word.clone() };
         if let Ok(address) = plain.socket_address(53) {
             return Ok(Self::Address(address));
         }
-        if Path::new(text).is_file() || text.starts_with('/') {
+        if text.starts_with('/') || Path::new(text).is_file() {
             return Ok(Self::File(text.to_owned()));
         }
         Err(word.error(format!("`{text}` is neither an address nor a file; host names are not built into seamark yet")))
     }
+}
+
+fn without_zone(text: &str) -> String {
+    let Some((address, zone)) = text.split_once('%') else { return text.to_owned() };
+    format!("{address}{}", zone.find(']').map_or("", |end| &zone[end..]))
 }
 
 fn on(line: &Line) -> Result<bool, Error> {
@@ -208,9 +229,40 @@ fn on(line: &Line) -> Result<bool, Error> {
     Ok(true)
 }
 
+fn count(line: &Line) -> Result<u32, Error> {
+    Ok(line.args().one("a number")?.integer("number", 0..=i64::from(u32::MAX))? as u32)
+}
+
+fn at_most(line: &Line, words: usize) -> Result<(), Error> {
+    let mut args = line.args();
+    for _ in 0..words {
+        args.next();
+    }
+    args.finish()
+}
+
+fn read_timeout(line: &Line) -> Result<Duration, Error> {
+    let word = line.args().one("a duration")?;
+    let time = word.duration()?;
+    if time.is_zero() {
+        return Err(word.error("the time must be longer than zero"));
+    }
+    Ok(time)
+}
+
+fn policy(line: &Line) -> Result<PolicyName, Error> {
+    let word = line.args().one("a policy")?;
+    match word.text.as_str() {
+        "random" => Ok(PolicyName::Random),
+        "round_robin" => Ok(PolicyName::RoundRobin),
+        "sequential" => Ok(PolicyName::Sequential),
+        _ => Err(word.unknown("policy", &["random", "round_robin", "sequential"])),
+    }
+}
+
 fn health_check(line: &Line, options: &mut Options) -> Result<(), Error> {
     let mut args = line.args();
-    options.probe_every = args.duration("health_check")?;
+    options.probe_every = args.duration("duration")?;
     while let Some(word) = args.next() {
         match word.text.as_str() {
             "no_rec" => options.probe_recursion = false,
@@ -224,71 +276,131 @@ fn health_check(line: &Line, options: &mut Options) -> Result<(), Error> {
     Ok(())
 }
 
-fn failover(line: &Line) -> Result<Vec<Rcode>, Error> {
+fn rcode(word: &Token) -> Result<Rcode, Error> {
+    let rcode = Rcode::from_mnemonic(&word.text.to_ascii_uppercase());
+    rcode.ok_or_else(|| word.error(format!("`{}` is no response code", word.text)))
+}
+
+fn rcodes(line: &Line) -> Result<Vec<Rcode>, Error> {
     line.args().require("a response code")?;
-    let code = |word: &Token| {
-        let rcode = Rcode::from_mnemonic(&word.text.to_ascii_uppercase());
-        match rcode {
-            Some(Rcode::NOERROR) => Err(word.error("NOERROR is an answer, no reason to ask somebody else")),
-            Some(rcode) => Ok(rcode),
-            None => Err(word.error(format!("`{}` is no response code", word.text))),
-        }
-    };
-    line.args.iter().map(code).collect()
+    line.args.iter().map(rcode).collect()
+}
+
+fn failover(line: &Line) -> Result<Vec<Rcode>, Error> {
+    let codes = rcodes(line)?;
+    match codes.iter().position(|&code| code == Rcode::NOERROR) {
+        Some(at) => Err(line.args[at].error("NOERROR is an answer, no reason to ask somebody else")),
+        None => Ok(codes),
+    }
+}
+
+fn resolver(line: &Line) -> Result<(), Error> {
+    line.args().require("an address")?;
+    line.args.iter().try_for_each(|word| word.socket_address(53).map(|_| ()))
+}
+
+fn doh_method(line: &Line) -> Result<(), Error> {
+    let word = line.args().one("`GET` or `POST`")?;
+    if matches!(word.text.as_str(), "GET" | "POST") { Ok(()) } else { Err(word.unknown("method", &["GET", "POST"])) }
 }
 
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
-        for forward in self.forwards {
-            let metrics = Arc::new(Metrics::register(block.registry()));
-            let addresses = addresses(&forward.to)?;
-            let options = forward.options;
-            let upstreams = addresses
-                .into_iter()
-                .map(|address| Arc::new(Upstream::new(address, options.source, options.expire, options.max_idle)));
-            let policy = match options.policy {
-                PolicyName::Random => Policy::Random,
-                PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),
-                PolicyName::Sequential => Policy::Sequential,
-            };
-            let except = ZoneSet::parse(&forward.except).map_err(|error| BuildError(error.to_string()))?;
-            let runtime = tokio::runtime::Handle::current();
-            let proxy = Proxy { upstreams: upstreams.collect(), policy, options, metrics, runtime };
-            block.link(super::Forwarding {
-                from: forward.from,
-                except,
-                proxy: Arc::new(proxy),
-                concurrent: Arc::new(AtomicUsize::new(0)),
-            });
-        }
+        let lines = self.forwards.into_iter().map(|forward| forward.start(block)).collect::<Result<Vec<_>, _>>()?;
+        block.link(super::Forwarding { lines: lines.into() });
         Ok(())
     }
 }
 
-/// The addresses of all targets, each once.
-fn addresses(to: &[To]) -> Result<Vec<SocketAddr>, BuildError> {
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for target in to {
-        let found = match target {
-            To::Address(address) => vec![*address],
-            To::File(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| BuildError(format!("{file}: cannot be read: {error}")))?;
-                let found = resolv_conf::nameservers(&text);
-                if found.is_empty() {
-                    tracing::warn!(target: "plugin/forward", "{file} names no nameserver");
-                }
-                found
-            }
+impl Forward {
+    fn start(self, block: &mut Block<'_>) -> Result<super::Forward, BuildError> {
+        let Self { from, to, except, options } = self;
+        let policy = match options.policy {
+            PolicyName::Random => Policy::Random,
+            PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),
+            PolicyName::Sequential => Policy::Sequential,
         };
-        for address in found {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
+        let members = members::find(&to, &options, block)?;
+        let proxy = Arc::new(Proxy::new(members, policy, options, Metrics::register(block.registry())));
+        if to.iter().any(|target| matches!(target, To::File(_))) {
+            block.task(members::follow(to, Arc::clone(&proxy), Arc::clone(block.registry())));
+        }
+        let except = ZoneSet::parse(&except).map_err(|error| BuildError(error.to_string()))?;
+        Ok(super::Forward { from, except, proxy, under_way: Arc::new(AtomicUsize::new(0)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corefile;
+
+    fn read(text: &str) -> Result<Forward, String> {
+        let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
+        Forward::read(&file.blocks[0].stanzas[0].instances[0]).map_err(|error| error.message().to_owned())
+    }
+
+    fn options(line: &str) -> Result<Options, String> {
+        read(&format!("forward . 192.0.2.1 {{\n{line}\n}}")).map(|forward| forward.options)
+    }
+
+    #[test]
+    fn targets() {
+        let address = |text: &str| To::Address(text.parse().unwrap());
+        for (words, expected) in [
+            ("192.0.2.1", vec![address("192.0.2.1:53")]),
+            ("192.0.2.1:5300 dns://192.0.2.2", vec![address("192.0.2.1:5300"), address("192.0.2.2:53")]),
+            ("2001:db8::1 [2001:db8::2]:5300", vec![address("[2001:db8::1]:53"), address("[2001:db8::2]:5300")]),
+            ("fe80::1%eth0", vec![address("[fe80::1]:53")]),
+            ("192.0.2.1 192.0.2.1:53", vec![address("192.0.2.1:53")]),
+            ("/etc/resolv.conf", vec![To::File("/etc/resolv.conf".to_owned())]),
+        ] {
+            assert_eq!(read(&format!("forward . {words}")).map(|forward| forward.to), Ok(expected), "{words}");
         }
     }
-    if addresses.is_empty() {
-        return Err(BuildError("no upstream is left to forward to".to_owned()));
+
+    #[test]
+    fn zones() {
+        let forward = read("forward Example.ORG. 192.0.2.1 {\nexcept a.example.org b.example.org\n}").unwrap();
+        assert_eq!(forward.from, Name::parse("example.org.").unwrap());
+        assert_eq!(forward.except, ["a.example.org.", "b.example.org."]);
+        assert_eq!(read("forward 10.0.0.0/8 192.0.2.1").unwrap().from, Name::parse("10.in-addr.arpa.").unwrap());
     }
-    Ok(addresses)
+
+    #[test]
+    fn properties() {
+        assert_eq!(options("max_concurrent 1000").unwrap().max_concurrent, 1000);
+        assert_eq!(options("max_connect_attempts 0").unwrap().max_attempts, Some(0));
+        assert_eq!(options("next NXDOMAIN refused").unwrap().next, [Rcode::NXDOMAIN, Rcode::REFUSED]);
+        assert_eq!(options("policy sequential").unwrap().policy, PolicyName::Sequential);
+        assert_eq!(options("expire 20s\nmax_age 1m").unwrap().connecting.max_age, Duration::from_secs(60));
+        let probing = options("health_check 1s no_rec domain example.org").unwrap();
+        assert_eq!((probing.probe_every, probing.probe_recursion), (Duration::from_secs(1), false));
+        assert_eq!(probing.probe.name, Name::parse("example.org.").unwrap());
+        for accepted in ["tls", "tls a b c", "tls_servername dns.quad9.net", "resolver 192.0.2.1:53", "doh_method GET"]
+        {
+            assert_eq!(options(accepted), Ok(Options::default()), "{accepted}");
+        }
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        for (line, message) in [
+            ("read_timeout 0s", "read_timeout: the time must be longer than zero"),
+            ("max_age 5s", "max_age: must not be shorter than `expire`"),
+            ("failover NOERROR", "failover: NOERROR is an answer, no reason to ask somebody else"),
+            ("next OOPS", "next: `OOPS` is no response code"),
+            ("policy fastest", "policy: unknown policy `fastest`; expected one of: random, round_robin, sequential"),
+            ("max_fail 3", "max_fail: unknown property `max_fail`; did you mean `max_fails`?"),
+            ("force_tcp yes", "force_tcp: unexpected argument `yes`"),
+            ("source_address eth0", "source_address: expected an IP address, found `eth0`"),
+        ] {
+            assert_eq!(options(line), Err(message.to_owned()), "{line}");
+        }
+        let tls = "`tls://` upstreams are not built into seamark yet";
+        assert_eq!(read("forward . tls://192.0.2.1").unwrap_err(), tls);
+        assert!(read("forward . resolver.example.org").unwrap_err().contains("host names are not built into seamark"));
+        assert!(read("forward .").is_err());
+        assert!(read(&format!("forward . {}", "192.0.2.1 ".repeat(16))).is_err());
+    }
 }

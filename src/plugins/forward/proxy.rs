@@ -1,12 +1,21 @@
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-use super::{config::Options, metrics::Metrics};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    config::Options,
+    metrics::{MemberMetrics, Metrics},
+};
 use crate::{
     chain::Transport,
-    upstream::{Ask, AskError, Policy, Upstream},
+    upstream::{Ask, AskError, Attempts, Policy, Protocol, Upstream},
     wire::{Ede, Failure, Flags, Packet, Rcode, Response},
 };
 
@@ -14,122 +23,199 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(1);
+/// Least time between two probes, whatever is written.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+/// How long the first upstream has the query to itself.
+const HEAD_START: Duration = Duration::from_millis(300);
+/// Between rounds in which all have failed at once, so that a query without a limit of attempts does not spin.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// The upstreams of one `forward` line.
 pub(super) struct Proxy {
-    pub(super) upstreams: Vec<Arc<Upstream>>,
-    pub(super) policy: Policy,
+    members: RwLock<Arc<[Arc<Member>]>>,
+    policy: Policy,
     pub(super) options: Options,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Metrics,
     /// Where probes run: they outlive the query that found the trouble.
-    pub(super) runtime: tokio::runtime::Handle,
+    runtime: Handle,
+}
+
+/// An upstream with what is counted of it.
+pub(super) struct Member {
+    pub(super) upstream: Upstream,
+    pub(super) metrics: MemberMetrics,
+}
+
+/// What is left of attempts that brought no answer.
+#[derive(Default)]
+struct Remains {
+    refusal: Option<Packet>,
+    error: Option<AskError>,
 }
 
 impl Proxy {
+    pub(super) fn new(members: Vec<Arc<Member>>, policy: Policy, options: Options, metrics: Metrics) -> Self {
+        Self { members: RwLock::new(members.into()), policy, options, metrics, runtime: Handle::current() }
+    }
+
+    pub(super) fn members(&self) -> Arc<[Arc<Member>]> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks these from now on.
+    pub(super) fn replace(&self, members: Vec<Arc<Member>>) {
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members.into();
+    }
+
+    fn is_down(&self, member: &Member) -> bool {
+        member.upstream.health.is_down(self.options.max_fails)
+    }
+
     /// Asks one upstream after the other until one answers.
-    pub(super) async fn ask(self: Arc<Self>, ask: Ask, transport: Transport) -> Response {
-        let start = Instant::now();
-        let count = self.upstreams.len();
-        let attempts = self.options.max_attempts.unwrap_or(2 * count);
-        let order = self.policy.order(count, || rand::random::<u32>() as usize);
-        let down = |upstream: &Upstream| upstream.health.is_down(self.options.max_fails);
-        let all_down = self.upstreams.iter().all(|upstream| down(upstream));
-        if all_down {
+    pub(super) async fn ask(&self, ask: &Ask, transport: Transport) -> Response {
+        let members = self.members();
+        let all_down = members.iter().all(|member| self.is_down(member));
+        let random = || rand::random::<u32>() as usize;
+        let order = if all_down {
             self.metrics.all_down.inc();
             if self.options.fail_fast {
-                let cause = Failure::Upstream("all upstreams are down".into());
-                return failure(cause, Ede::new(Ede::NO_REACHABLE_AUTHORITY, "all upstreams are down"));
+                return nobody();
             }
+            // Perhaps it is the probing that fails: spread over all.
+            Policy::Random.order(members.len(), random)
+        } else {
+            self.policy.order(members.len(), random)
+        };
+        let most = self.options.max_attempts.unwrap_or(2 * members.len());
+        match self.race(&members, all_down, Attempts::new(order, most), ask, transport).await {
+            Ok(packet) => answered(packet),
+            Err(Remains { refusal: Some(packet), .. }) => answered(packet),
+            Err(Remains { error: Some(error), .. }) => failed(&error),
+            Err(Remains { error: None, refusal: None }) => nobody(),
         }
-        let mut last = None;
-        let mut refused = None;
-        let mut tried = 0;
-        for index in order.iter().cycle() {
-            let upstream = &self.upstreams[*index];
-            if !all_down && down(upstream) {
-                if self.upstreams.iter().all(|upstream| down(upstream)) {
-                    break;
+    }
+
+    /// The first usable answer. A slow upstream gets company after its head start.
+    async fn race(
+        &self,
+        members: &[Arc<Member>],
+        all_down: bool,
+        mut attempts: Attempts,
+        ask: &Ask,
+        transport: Transport,
+    ) -> Result<Packet, Remains> {
+        let end = Instant::now() + DEADLINE;
+        let usable = |index: usize| all_down || !self.is_down(&members[index]);
+        let mut running = FuturesUnordered::new();
+        let mut remains = Remains::default();
+        let mut last = 0;
+        let mut refusals = 0;
+        loop {
+            if running.is_empty() {
+                let all_have_failed = attempts.is_round_over() && remains.error.is_some();
+                let Some(index) = attempts.next(usable).filter(|_| Instant::now() < end) else { return Err(remains) };
+                if all_have_failed {
+                    sleep(BREATH).await;
                 }
-                continue;
+                running.push(self.attempt(members, index, ask, transport, end));
+                last = index;
             }
-            let left = DEADLINE.saturating_sub(start.elapsed());
-            if left.is_zero() || attempts > 0 && tried >= attempts {
-                break;
-            }
-            tried += 1;
-            match self.exchange(upstream, &ask, transport, left).await {
-                Ok(packet) if self.options.failover.contains(&packet.header().rcode()) => {
-                    refused = Some(packet);
-                    if tried >= count {
-                        break;
+            let company = self.policy.is_indifferent() && running.len() == 1 && attempts.has_untried(usable);
+            tokio::select! {
+                biased;
+                Some((index, result)) = running.next() => match result {
+                    Ok(packet) if self.options.failover.contains(&packet.header().rcode()) => {
+                        remains.refusal = Some(packet);
+                        refusals += 1;
+                        if refusals >= members.len() {
+                            return Err(remains);
+                        }
+                    }
+                    Ok(packet) => return Ok(packet),
+                    Err(error) => {
+                        self.probe(&members[index]);
+                        remains.error = Some(error);
+                    }
+                },
+                () = sleep(HEAD_START), if company => {
+                    // It may be dead, which nobody would see if the other one always answers first.
+                    self.probe(&members[last]);
+                    if let Some(index) = attempts.next(usable) {
+                        running.push(self.attempt(members, index, ask, transport, end));
                     }
                 }
-                Ok(packet) => return answered(packet),
-                Err(error) => {
-                    self.probe(upstream);
-                    last = Some(error);
-                    if all_down {
-                        break;
-                    }
-                }
             }
         }
-        match (refused, last) {
-            (Some(packet), _) => answered(packet),
-            (None, Some(error)) => {
-                failure(Failure::Upstream(error.to_string().into()), Ede::new(Ede::NETWORK_ERROR, "upstream failed"))
-            }
-            (None, None) => failure(
-                Failure::Upstream("no healthy upstream".into()),
-                Ede::new(Ede::NO_REACHABLE_AUTHORITY, "no healthy upstream"),
-            ),
-        }
+    }
+
+    async fn attempt(
+        &self,
+        members: &[Arc<Member>],
+        index: usize,
+        ask: &Ask,
+        transport: Transport,
+        end: Instant,
+    ) -> (usize, Result<Packet, AskError>) {
+        (index, self.exchange(&members[index], ask, transport, end).await)
     }
 
     async fn exchange(
         &self,
-        upstream: &Upstream,
+        member: &Member,
         ask: &Ask,
         transport: Transport,
-        left: Duration,
+        end: Instant,
     ) -> Result<Packet, AskError> {
         let options = &self.options;
-        let tcp = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
-        let packet = self.once(upstream, ask, tcp, left).await?;
-        if packet.header().truncated() && !tcp && options.prefer_udp {
-            return self.once(upstream, ask, true, left).await;
+        let stream = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
+        let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
+        let packet = self.once(member, ask, protocol, end).await?;
+        if packet.header().truncated() && !stream && options.prefer_udp {
+            return self.once(member, ask, Protocol::Tcp, end).await;
         }
         Ok(packet)
     }
 
-    async fn once(&self, upstream: &Upstream, ask: &Ask, tcp: bool, left: Duration) -> Result<Packet, AskError> {
+    async fn once(&self, member: &Member, ask: &Ask, protocol: Protocol, end: Instant) -> Result<Packet, AskError> {
         let start = Instant::now();
-        let (packet, kept) = upstream.ask(ask, tcp, self.options.read_timeout.min(left)).await?;
-        let rcode = packet.header().rcode();
-        self.metrics.answered(upstream.address(), tcp, kept, rcode, start.elapsed());
-        Ok(packet)
+        let patience = self.options.read_timeout.min(end.saturating_duration_since(start));
+        let answer = member.upstream.ask(ask, protocol, patience).await?;
+        let rcode = answer.packet.header().rcode();
+        member.metrics.answered(protocol, answer.kept, rcode, start.elapsed());
+        Ok(answer.packet)
     }
 
     /// Probes an upstream until it answers, unless somebody does already.
-    fn probe(&self, upstream: &Arc<Upstream>) {
-        if self.options.max_fails == 0 || !upstream.health.start_probing() {
+    fn probe(&self, member: &Arc<Member>) {
+        if self.options.max_fails == 0 || !member.upstream.health.start_probing() {
             return;
         }
-        let (every, metrics, upstream) = (self.options.probe_every, Arc::clone(&self.metrics), Arc::clone(upstream));
         let flags = Flags(if self.options.probe_recursion { Flags::RD } else { 0 });
         let ask = Ask { question: self.options.probe.clone(), flags, edns: None };
-        let tcp = self.options.force_tcp;
+        let protocol = if self.options.force_tcp { Protocol::Tcp } else { Protocol::Udp };
+        let every = self.options.probe_every.max(LEAST_PAUSE);
+        let (max_fails, member) = (self.options.max_fails, Arc::clone(member));
         self.runtime.spawn(async move {
-            // Nobody else holds it: the site that asked it is gone.
-            while Arc::strong_count(&upstream) > 1 {
-                match upstream.ask(&ask, tcp, PROBE).await {
-                    Ok(_) => return upstream.health.probe_answered(),
-                    Err(_) => {
+            let (upstream, to) = (&member.upstream, member.upstream.address());
+            // As soon as nobody else holds it, the site that asked it is gone.
+            while Arc::strong_count(&member) > 1 {
+                let was_down = upstream.health.is_down(max_fails);
+                match upstream.ask(&ask, protocol, PROBE).await {
+                    Ok(_) => {
+                        if was_down {
+                            tracing::info!(target: "plugin/forward", "upstream {to} answers again");
+                        }
+                        return upstream.health.probe_answered();
+                    }
+                    Err(error) => {
                         upstream.health.probe_failed();
-                        metrics.probe_failed(upstream.address());
+                        member.metrics.probe_failures.inc();
+                        if !was_down && upstream.health.is_down(max_fails) {
+                            tracing::warn!(target: "plugin/forward", "upstream {to} is down: {error}");
+                        }
                     }
                 }
-                tokio::time::sleep(every).await;
+                sleep(every).await;
             }
         });
     }
@@ -138,6 +224,21 @@ impl Proxy {
 fn answered(packet: Packet) -> Response {
     let ede = packet.extended_error().cloned();
     Response { ede, ..Response::packet(packet) }
+}
+
+fn failed(error: &AskError) -> Response {
+    let (code, what) = if error.is_timeout() {
+        (Ede::NO_REACHABLE_AUTHORITY, "no answer from")
+    } else {
+        (Ede::NETWORK_ERROR, "network error towards")
+    };
+    let ede = Ede { code, text: format!("{what} {}", error.remote()).into() };
+    failure(Failure::Upstream(error.to_string().into()), ede)
+}
+
+fn nobody() -> Response {
+    let text = "no healthy proxies: all upstreams are down";
+    failure(Failure::Upstream(text.into()), Ede::new(Ede::NO_REACHABLE_AUTHORITY, "all upstreams are down"))
 }
 
 fn failure(cause: Failure, ede: Ede) -> Response {

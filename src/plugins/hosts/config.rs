@@ -1,14 +1,14 @@
 use std::{
-    net::IpAddr,
     path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
 };
 
-use super::{Hosts, source::HostsFile};
+use super::{Hosts, source::HostsFile, table::address_of};
 use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
+    wire::Name,
 };
 
 const PROPERTIES: [&str; 5] = ["ttl", "no_reverse", "reload", "fallthrough", "fallthrough_unsupported"];
@@ -49,7 +49,24 @@ impl Config {
         for line in &instance.lines {
             config.property(line)?;
         }
+        let unsupported = instance.lines.iter().find(|line| line.word.text == "fallthrough_unsupported");
+        if let Some(line) = unsupported.filter(|_| config.fallthrough.is_empty()) {
+            return Err(line.error("needs `fallthrough` in the same block").within("fallthrough_unsupported"));
+        }
         Ok(config)
+    }
+
+    /// A line of the Corefile that is one of a hosts file.
+    fn inline(&mut self, line: &Line) -> Result<(), Error> {
+        line.args().require("a name")?;
+        self.inline.push_str(&line.word.text);
+        for word in &line.args {
+            Name::parse(&word.text).map_err(|error| word.error(error.to_string()))?;
+            self.inline.push(' ');
+            self.inline.push_str(&word.text);
+        }
+        self.inline.push('\n');
+        Ok(())
     }
 
     fn property(&mut self, line: &Line) -> Result<(), Error> {
@@ -67,15 +84,7 @@ impl Config {
                 self.fallthrough_unsupported = true;
             }
             // CoreDNS takes any other word for the start of a hosts line, and passes over it in silence if it is none.
-            text if text.split('%').next().is_some_and(|text| text.parse::<IpAddr>().is_ok()) => {
-                line.args().require("a name")?;
-                self.inline.push_str(text);
-                line.args.iter().for_each(|name| {
-                    self.inline.push(' ');
-                    self.inline.push_str(&name.text);
-                });
-                self.inline.push('\n');
-            }
+            text if address_of(text).is_some() => self.inline(line)?,
             _ => return Err(line.unknown(&PROPERTIES)),
         }
         Ok(())
@@ -93,5 +102,52 @@ impl Build for Config {
         }
         block.link(Hosts { zones, table, ttl, fallthrough, fallthrough_unsupported });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corefile;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let text = format!("example.org {{\n{text}\n}}\n");
+        let file = corefile::parse("Corefile", &text, std::path::Path::new(""), &|_| None).unwrap();
+        let keys = Keys { zones: vec!["example.org.".to_owned()] };
+        Config::read(&file.blocks[0].stanzas[0], &keys).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn file_zones_and_properties() {
+        let plain = read("hosts").unwrap();
+        assert_eq!((plain.file, plain.zones.iter().count(), plain.ttl), (PathBuf::from("/etc/hosts"), 1, 3600));
+        assert!(plain.reverse && plain.fallthrough.is_empty());
+        let full = read("hosts /a example.net 10.0.0.0/8 {\nttl 60\nno_reverse\nreload 0s\nfallthrough\n}").unwrap();
+        assert_eq!((full.file, full.zones.iter().count(), full.ttl), (PathBuf::from("/a"), 2, 60));
+        assert_eq!((full.reverse, full.reload), (false, Duration::ZERO));
+        assert!(full.fallthrough.contains(&Name::parse("a.b").unwrap()));
+        let inline = read("hosts {\n192.0.2.1 a.example.org b.example.org\nfallthrough\nfe80::1%eth0 c.example.org\n}");
+        assert_eq!(inline.unwrap().inline, "192.0.2.1 a.example.org b.example.org\nfe80::1%eth0 c.example.org\n");
+    }
+
+    #[test]
+    fn what_is_neither_property_nor_hosts_line_is_an_error() {
+        for (line, message) in [
+            (
+                "fallthru",
+                "unknown property `fallthru`; expected one of: ttl, no_reverse, reload, fallthrough, fallthrough_unsupported",
+            ),
+            (
+                "192.0.2.256 a.example.org",
+                "unknown property `192.0.2.256`; expected one of: ttl, no_reverse, reload, fallthrough, fallthrough_unsupported",
+            ),
+            ("192.0.2.1", "expected a name"),
+            ("192.0.2.1 a..b", "empty label in a domain name"),
+            ("ttl 0", "ttl: seconds: expected a number between 1 and 65535, found `0`"),
+            ("reload -1s", "reload: a duration cannot be negative, found `-1s`"),
+            ("fallthrough_unsupported", "fallthrough_unsupported: needs `fallthrough` in the same block"),
+        ] {
+            assert_eq!(read(&format!("hosts {{\n{line}\n}}")).err().as_deref(), Some(message), "{line}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod config;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::IpAddr,
@@ -47,22 +49,23 @@ impl Plugin for Hosts {
         if !self.zones.contains(&question.name) {
             return Step::Next;
         }
-        let Some(addresses) = table.addresses(&question.name) else {
-            if self.fallthrough.contains(&question.name) {
+        let wanted = |address: &IpAddr| match question.record_type {
+            RecordType::A => address.is_ipv4(),
+            RecordType::AAAA => address.is_ipv6(),
+            _ => false,
+        };
+        let goes_on = self.fallthrough.contains(&question.name);
+        let Some(addresses) = table.addresses(&question.name, wanted) else {
+            if goes_on {
                 return Step::Next;
             }
             let cause = Failure::Server(format!("{} is not in the hosts file", question.name).into());
             return Response::failure(Rcode::SERVFAIL, cause).into();
         };
-        let wanted = |address: &&IpAddr| match question.record_type {
-            RecordType::A => address.is_ipv4(),
-            RecordType::AAAA => address.is_ipv6(),
-            _ => false,
-        };
         let supported = matches!(question.record_type, RecordType::A | RecordType::AAAA);
-        if !supported && self.fallthrough_unsupported {
+        if !supported && self.fallthrough_unsupported && goes_on {
             return Step::Next;
         }
-        Response::answer(addresses.iter().filter(wanted).map(|ip| record(RData::address(*ip)))).into()
+        Response::answer(addresses.into_iter().map(|address| record(RData::address(address)))).into()
     }
 }

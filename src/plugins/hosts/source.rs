@@ -18,7 +18,7 @@ pub(super) struct HostsFile {
     reverse: bool,
     table: Arc<RwLock<Arc<Table>>>,
     entries: Gauge,
-    read_at: Gauge,
+    written_at: Gauge,
 }
 
 /// Time and size of the file when it was read.
@@ -34,13 +34,13 @@ impl HostsFile {
         registry: &Registry,
     ) -> Self {
         let entries = registry.gauge("coredns_hosts_entries", "Names and addresses of a hosts file.", &["hostsfile"]);
-        let read_at = registry.gauge(
+        let written_at = registry.gauge(
             "coredns_hosts_reload_timestamp_seconds",
-            "When a hosts file was read last, Unix time.",
+            "When the hosts file that was read last had been written, Unix time.",
             &[],
         );
         let entries = entries.with_label_values(&[&file.display().to_string()]);
-        Self { file, inline, zones, reverse, table, entries, read_at: read_at.with_label_values::<&str>(&[]) }
+        Self { file, inline, zones, reverse, table, entries, written_at: written_at.with_label_values::<&str>(&[]) }
     }
 
     fn look(&self) -> Seen {
@@ -60,8 +60,11 @@ impl HostsFile {
         }
         table.add(&self.inline, &self.zones, self.reverse);
         self.entries.set(table.len() as i64);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.read_at.set(now as i64);
+        // CoreDNS shows when the file was written, not when it was read.
+        let written = seen.and_then(|(time, _)| time.duration_since(UNIX_EPOCH).ok());
+        if let Some(written) = written {
+            self.written_at.set(written.as_secs() as i64);
+        }
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
         seen
     }

@@ -1,38 +1,38 @@
 #![doc = include_str!("README.md")]
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+mod probe;
 
-use tokio::time::{Instant, sleep};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+};
 
 use crate::{
     chain::{Block, Build, BuildError, Context, Control, Directive, Keys, Plugin, Rest, Step},
     corefile::{Errors, Stanza},
-    upstream::{Ask, Upstream},
-    wire::{Flags, Name, Question, RecordType},
+    wire::{Name, RecordType},
 };
 
 /// The directive.
 pub const DIRECTIVE: Directive = Directive { name: "loop", parse };
 
-/// How often the probe may be seen: once from ourselves, and once more by a retry.
+/// How often a probe may be seen: once from ourselves, and once more if the network doubles it.
 const HARMLESS: u32 = 2;
-/// How long probes are sent until one is answered.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 struct LoopGuard {
-    probe: Name,
     zone: Name,
-    seen: AtomicU32,
-    /// The probe has been answered: nothing more to look for.
-    over: Arc<AtomicBool>,
+    probe: Name,
+    watch: Arc<Watch>,
     control: Control,
+}
+
+/// What the sender of the probes and the one who sees them come back share.
+#[derive(Default)]
+struct Watch {
+    /// How often the probe that is under way has been seen.
+    seen: AtomicU32,
+    /// A probe has been answered, or nobody answers at all: nothing more to look for.
+    over: AtomicBool,
 }
 
 struct Config;
@@ -47,46 +47,18 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let zone = block.zones().first().copied().unwrap_or_else(Name::root);
-        // From a CSPRNG, so that nobody can guess the name and end the process by asking it.
-        let label = || format!("{:016x}", rand::random::<u64>());
-        let (first, second) = (label(), label());
-        let probe =
-            Name::under([first.as_bytes(), second.as_bytes()], &zone).map_err(|error| BuildError(error.to_string()))?;
-        let over = Arc::new(AtomicBool::new(false));
-        let done = Arc::clone(&over);
+        let probe = probe::name(&zone).map_err(|error| BuildError(error.to_string()))?;
+        let watch = Arc::new(Watch::default());
+        let (registry, sender) = (Arc::clone(block.registry()), Arc::clone(&watch));
         block.after_start(move |started| async move {
-            if let Some(address) = started.addresses.first() {
-                send(probe, reachable(*address)).await;
+            if let Some(&address) = started.addresses.first() {
+                probe::send(probe, address, &registry, &sender).await;
             }
-            done.store(true, Relaxed);
+            sender.over.store(true, Relaxed);
         });
-        block.link(LoopGuard { probe, zone, seen: AtomicU32::new(0), over, control: block.control() });
+        block.link(LoopGuard { zone, probe, watch, control: block.control() });
         Ok(())
     }
-}
-
-/// Asks the probe until somebody answers.
-async fn send(probe: Name, address: SocketAddr) {
-    let upstream = Upstream::new(address, None, Duration::ZERO, 1);
-    let question = Question::new(probe, RecordType::HINFO);
-    let ask = Ask { question, flags: Flags(Flags::RD), edns: None };
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if upstream.ask(&ask, false, Duration::from_secs(2)).await.is_ok() {
-            return;
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Where to reach an address that the server listens on.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }
 
 impl Plugin for LoopGuard {
@@ -96,15 +68,60 @@ impl Plugin for LoopGuard {
 
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         let question = cx.question();
-        if question.record_type != RecordType::HINFO || self.over.load(Relaxed) || question.name != self.probe {
+        let watch = &self.watch;
+        if question.record_type != RecordType::HINFO || watch.over.load(Relaxed) || question.name != self.probe {
             return Step::Next;
         }
-        if self.seen.fetch_add(1, Relaxed) >= HARMLESS {
+        if watch.seen.fetch_add(1, Relaxed) >= HARMLESS {
+            let [peer, local] = [cx.peer, cx.local].map(probe::canonical);
+            // People look for this line, and the page is the one they know.
             self.control.exit(format!(
-                "plugin/loop: Loop ({} -> {}) detected for zone \"{}\", see https://coredns.io/plugins/loop#troubleshooting. Query: \"HINFO {}\"",
-                cx.peer, cx.local, self.zone, question.name
+                "plugin/loop: Loop ({peer} -> {local}) detected for zone \"{}\", see \
+                 https://coredns.io/plugins/loop#troubleshooting. Query: \"HINFO {}\"",
+                self.zone, question.name
             ));
         }
         Step::Next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::{
+        chain::{Chain, Transport},
+        metrics::Registry,
+        wire::{Query, Question},
+    };
+
+    #[test]
+    fn a_probe_that_comes_back_ends_the_process() {
+        let (control, mut reasons) = Control::new();
+        let zone = Name::parse("example.org").unwrap();
+        let probe = probe::name(&zone).unwrap();
+        let watch = Arc::new(Watch::default());
+        let guard = LoopGuard { zone, probe, watch: Arc::clone(&watch), control };
+        let panics = Registry::new().counter("panics", "-", &[]).with_label_values::<&str>(&[]);
+        let chain = Arc::new(Chain::new(vec![Box::new(guard)], panics, false));
+        let mut ask = |name: Name, kind| {
+            let query = Query::internal(Question::new(name, kind));
+            let (peer, local) = ("[::ffff:192.0.2.1]:1234".parse().unwrap(), "192.0.2.2:53".parse().unwrap());
+            chain.walk(&mut Context::new(query, peer, local, Transport::Udp, Instant::now()));
+            reasons.try_recv().ok()
+        };
+        for _ in 0..5 {
+            assert_eq!(ask(probe, RecordType::A), None, "another type");
+            assert_eq!(ask(probe.parent(1), RecordType::HINFO), None, "another name");
+        }
+        assert_eq!(ask(probe, RecordType::HINFO), None);
+        assert_eq!(ask(probe, RecordType::HINFO), None);
+        let reason = ask(probe, RecordType::HINFO).unwrap();
+        let start = "plugin/loop: Loop (192.0.2.1:1234 -> 192.0.2.2:53) detected for zone \"example.org.\"";
+        assert!(reason.starts_with(start), "{reason}");
+        assert!(reason.ends_with(&format!("\"HINFO {probe}\"")), "{reason}");
+        watch.over.store(true, Relaxed);
+        assert_eq!(ask(probe, RecordType::HINFO), None, "nothing more to look for");
     }
 }

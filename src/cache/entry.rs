@@ -1,0 +1,98 @@
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Class, Storable};
+use crate::wire::Packet;
+
+/// A kept answer.
+#[derive(Debug)]
+pub struct Entry {
+    packet: Packet,
+    class: Class,
+    born: Instant,
+    ttl: Duration,
+    upkeep: Mutex<Upkeep>,
+}
+
+/// How an entry stands at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// So much is left of its life.
+    Fresh(Duration),
+    /// It ended so long ago.
+    Ended(Duration),
+}
+
+/// What is known of the demand for an entry and of fetching it again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Upkeep {
+    hits: u32,
+    last_hit: Option<Instant>,
+    pub(super) refreshing: bool,
+    pub(super) failed: Option<Instant>,
+}
+
+impl Upkeep {
+    pub(super) fn is_resting(&self, now: Instant, pause: Duration) -> bool {
+        self.failed.is_some_and(|failed| now.saturating_duration_since(failed) < pause)
+    }
+}
+
+impl Entry {
+    pub(super) fn new(packet: Packet, storable: Storable, now: Instant, earlier: Option<&Self>) -> Self {
+        let upkeep = earlier.map_or_else(Upkeep::default, |earlier| {
+            let known = earlier.upkeep();
+            Upkeep { hits: known.hits, last_hit: known.last_hit, ..Upkeep::default() }
+        });
+        Self { packet, class: storable.class, born: now, ttl: storable.ttl, upkeep: Mutex::new(upkeep) }
+    }
+
+    pub(super) fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What kind of answer it is.
+    pub const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Its whole life.
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.packet.bytes().len()
+    }
+
+    /// What is left of its life.
+    pub fn age(&self, now: Instant) -> Age {
+        let age = now.saturating_duration_since(self.born);
+        match self.ttl.checked_sub(age) {
+            Some(left) if !left.is_zero() => Age::Fresh(left),
+            _ => Age::Ended(age.saturating_sub(self.ttl)),
+        }
+    }
+
+    /// The answer with its TTLs set to so many seconds. Parts of a second count as a whole one: a TTL is shown until
+    /// its last second is over.
+    pub fn packet(&self, ttl: Duration) -> Packet {
+        self.packet.clone().with_ttl(ttl.as_secs_f64().ceil() as u32)
+    }
+
+    /// Whether the last attempt to fetch it again failed less than `pause` ago.
+    pub fn is_resting(&self, now: Instant, pause: Duration) -> bool {
+        self.upkeep().is_resting(now, pause)
+    }
+
+    /// Counts a hit and gives how many there were. Counting starts anew after a gap of `gap`.
+    pub fn hit(&self, now: Instant, gap: Duration) -> u32 {
+        let mut upkeep = self.upkeep();
+        let paused = upkeep.last_hit.is_some_and(|last| now.saturating_duration_since(last) >= gap);
+        upkeep.hits = if paused { 1 } else { upkeep.hits.saturating_add(1) };
+        upkeep.last_hit = Some(now);
+        upkeep.hits
+    }
+}

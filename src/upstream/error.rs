@@ -1,0 +1,134 @@
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::Protocol;
+
+/// Why an upstream gave no usable answer. The texts are like those of Go's net package: people have alerts on
+/// `i/o timeout` and `connection refused`.
+#[derive(Debug)]
+pub enum AskError {
+    /// No answer in time.
+    Timeout {
+        /// Over what it was asked.
+        protocol: Protocol,
+        /// From where, if that is known.
+        local: Option<SocketAddr>,
+        /// Who was asked.
+        remote: SocketAddr,
+    },
+    /// There is no way to it.
+    Dial {
+        /// Over what it was asked.
+        protocol: Protocol,
+        /// Who was asked.
+        remote: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The way to it broke.
+    Read {
+        /// Over what it was asked.
+        protocol: Protocol,
+        /// From where, if that is known.
+        local: Option<SocketAddr>,
+        /// Who was asked.
+        remote: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl AskError {
+    /// Who was asked.
+    pub const fn remote(&self) -> SocketAddr {
+        match self {
+            Self::Timeout { remote, .. } | Self::Dial { remote, .. } | Self::Read { remote, .. } => *remote,
+        }
+    }
+
+    /// Whether nothing came at all, as opposed to an error from the network.
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout { protocol, local, remote } => {
+                write!(f, "read {}: i/o timeout", Path(*protocol, *local, *remote))
+            }
+            Self::Dial { protocol, remote, error } => {
+                write!(f, "dial {} {remote}: connect: {}", protocol.as_str(), cause(error))
+            }
+            Self::Read { protocol, local, remote, error } => {
+                write!(f, "read {}: read: {}", Path(*protocol, *local, *remote), cause(error))
+            }
+        }
+    }
+}
+
+impl std::error::Error for AskError {}
+
+/// `udp 10.0.0.5:40113->10.0.0.1:53`.
+struct Path(Protocol, Option<SocketAddr>, SocketAddr);
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(protocol, local, remote) = self;
+        match local {
+            Some(local) => write!(f, "{} {local}->{remote}", protocol.as_str()),
+            None => write!(f, "{} {remote}", protocol.as_str()),
+        }
+    }
+}
+
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Any address of the family of another, or the one that was chosen.
+pub(super) fn local_address(remote: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
+    let any = match (source, remote) {
+        (Some(source), _) => source,
+        (None, SocketAddr::V4(_)) => IpAddr::from([0; 4]),
+        (None, SocketAddr::V6(_)) => IpAddr::from([0; 16]),
+    };
+    SocketAddr::new(any, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_like_gos() {
+        let (local, remote) = ("10.0.0.5:40113".parse().ok(), "10.0.0.1:53".parse().unwrap());
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (error, text) in [
+            (
+                AskError::Timeout { protocol: Protocol::Udp, local, remote },
+                "read udp 10.0.0.5:40113->10.0.0.1:53: i/o timeout",
+            ),
+            (
+                AskError::Read { protocol: Protocol::Udp, local, remote, error: refused() },
+                "read udp 10.0.0.5:40113->10.0.0.1:53: read: connection refused",
+            ),
+            (
+                AskError::Dial { protocol: Protocol::Tcp, remote, error: refused() },
+                "dial tcp 10.0.0.1:53: connect: connection refused",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}
