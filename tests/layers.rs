@@ -29,7 +29,7 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("moka::", &["cache"], "the cache's map is src/cache's own affair"),
     ("kube::", &["kubernetes"], "the API server is src/kubernetes's own affair"),
     ("k8s_openapi::", &["kubernetes"], "the API server is src/kubernetes's own affair"),
-    ("serde_yaml::", &["kubernetes/manifests.rs"], "YAML is read in one place"),
+    ("serde_yaml::", &["kubernetes/manifests.rs", "kubernetes/tests.rs"], "YAML is read in one place"),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

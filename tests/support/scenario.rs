@@ -174,10 +174,10 @@ impl World {
             }
             if let (Some(namespace), Some(api)) = (object["metadata"]["namespace"].as_str(), &self.api) {
                 let name = format!("Namespace/{namespace}");
-                if !self.objects.contains_key(&name) {
+                self.objects.entry(name).or_insert_with(|| {
                     api.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n"));
-                    self.objects.insert(name, serde_json::Value::Null);
-                }
+                    serde_json::Value::Null
+                });
             }
             if let Some(api) = &self.api {
                 api.apply(&object.to_string());
