@@ -1,14 +1,22 @@
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
+use super::weights::Weights;
 use crate::{
     chain::{Block, Build, BuildError, Keys},
-    corefile::{Error, Errors, Stanza},
+    corefile::{Error, Errors, Line, Stanza},
 };
 
 /// The `loadbalance` directive.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Config {
     pub(super) prefer: Vec<(IpAddr, u8)>,
+    pub(super) weights: Option<PathBuf>,
+    pub(super) reload: Duration,
 }
 
 pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
@@ -17,35 +25,74 @@ pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors>
 
 impl Config {
     pub(super) fn read(stanza: &Stanza) -> Result<Self, Error> {
-        let mut config = Self::default();
+        let mut config = Self { prefer: Vec::new(), weights: None, reload: Duration::from_secs(30) };
         for instance in &stanza.instances {
             let mut args = instance.args();
             match args.next() {
                 None => {}
                 Some(word) if word.text == "round_robin" => {}
                 Some(word) if word.text == "weighted" => {
-                    return Err(word.error("`weighted` is not built into seamark yet"));
+                    config.weights = Some(PathBuf::from(&args.require("a file with weights")?.text));
                 }
                 Some(word) => return Err(word.unknown("policy", &["round_robin", "weighted"])),
             }
             args.finish()?;
             for line in &instance.lines {
-                if line.word.text != "prefer" {
-                    return Err(line.unknown(&["prefer"]));
-                }
-                line.args().require("a network")?;
-                for word in &line.args {
-                    config.prefer.push(word.cidr()?);
-                }
+                config.property(line)?;
             }
         }
         Ok(config)
+    }
+
+    fn property(&mut self, line: &Line) -> Result<(), Error> {
+        match line.word.text.as_str() {
+            "prefer" => {
+                line.args().require("a network")?;
+                for word in &line.args {
+                    self.prefer.push(word.cidr()?);
+                }
+                Ok(())
+            }
+            "reload" if self.weights.is_none() => Err(line.error("`reload` is about the file of `weighted`")),
+            "reload" => {
+                self.reload = line.args().one("a duration")?.duration()?;
+                Ok(())
+            }
+            _ => Err(line.unknown(&["prefer", "reload"])),
+        }
     }
 }
 
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
-        block.link(super::LoadBalance { prefer: self.prefer });
+        let mut weights = None;
+        if let Some(path) = self.weights {
+            let table = Arc::new(RwLock::new(Arc::new(Weights::load(&path).map_err(BuildError)?)));
+            if !self.reload.is_zero() {
+                block.task(follow(path, self.reload, Arc::clone(&table)));
+            }
+            weights = Some(table);
+        }
+        block.link(super::LoadBalance { prefer: self.prefer, weights });
         Ok(())
+    }
+}
+
+/// Reads the file again and again; one with an error changes nothing.
+async fn follow(path: PathBuf, every: Duration, table: Arc<RwLock<Arc<Weights>>>) {
+    let mut told = None;
+    loop {
+        tokio::time::sleep(every).await;
+        match Weights::load(&path) {
+            Ok(weights) => {
+                told = None;
+                *table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(weights);
+            }
+            Err(error) if told.as_ref() != Some(&error) => {
+                tracing::error!(target: "plugin/loadbalance", "{error}; the last good weights go on");
+                told = Some(error);
+            }
+            Err(_) => {}
+        }
     }
 }

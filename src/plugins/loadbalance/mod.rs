@@ -3,19 +3,26 @@
 mod config;
 #[cfg(test)]
 mod tests;
+mod weights;
 
-use std::{cell::Cell, net::IpAddr};
+use std::{
+    cell::Cell,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use crate::{
     chain::{Context, Directive, Plugin},
-    wire::{Body, RData, Rcode, Record, RecordType, Response},
+    wire::{Body, Name, RData, Rcode, Record, RecordType, Response},
 };
+use weights::Weights;
 
 /// The directive.
 pub const DIRECTIVE: Directive = Directive { name: "loadbalance", parse: config::parse };
 
 struct LoadBalance {
     prefer: Vec<(IpAddr, u8)>,
+    weights: Option<Arc<RwLock<Arc<Weights>>>>,
 }
 
 thread_local! {
@@ -45,17 +52,39 @@ impl Plugin for LoadBalance {
         {
             return;
         }
-        if self.prefer.is_empty() && matches!(response.body, Body::Packet(_)) {
+        if self.prefer.is_empty() && self.weights.is_none() && matches!(response.body, Body::Packet(_)) {
             response.shuffle = Some(random());
             return;
         }
+        let question = cx.question();
+        let weighted = matches!(question.record_type, RecordType::A | RecordType::AAAA | RecordType::SRV);
         let Ok(records) = response.records_mut() else { return };
         for section in [&mut records.answer, &mut records.authority, &mut records.additional] {
             arrange(section, random);
+            if weighted && let Some(weights) = &self.weights {
+                let weights = Arc::clone(&weights.read().unwrap_or_else(PoisonError::into_inner));
+                put_first(section, &weights, &question.name, random());
+            }
             if !self.prefer.is_empty() {
                 section.sort_by_key(|record| self.rank(record));
             }
         }
+    }
+}
+
+/// Puts the address in front of the others that its weight has chosen.
+fn put_first(section: &mut [Record], weights: &Weights, question: &Name, random: u32) {
+    let address = |record: &Record| match record.data {
+        RData::A(v4) => Some(IpAddr::V4(v4)),
+        RData::Aaaa(v6) => Some(IpAddr::V6(v6)),
+        _ => None,
+    };
+    let places: Vec<usize> = (0..section.len()).filter(|&at| address(&section[at]).is_some()).collect();
+    let Some(&first) = places.first() else { return };
+    let owner = section[first].owner.resolve(question);
+    let addresses: Vec<IpAddr> = places.iter().filter_map(|&at| address(&section[at])).collect();
+    if let Some(chosen) = weights.choose(&owner, &addresses, random) {
+        section.swap(first, places[chosen]);
     }
 }
 

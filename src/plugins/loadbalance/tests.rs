@@ -20,7 +20,10 @@ fn every_order_of_addresses_comes_up_and_cnames_stay_first() {
 
 #[test]
 fn preferred_networks_come_first() {
-    let plugin = LoadBalance { prefer: vec![("10.0.0.3".parse().unwrap(), 32), ("10.0.0.2".parse().unwrap(), 31)] };
+    let plugin = LoadBalance {
+        prefer: vec![("10.0.0.3".parse().unwrap(), 32), ("10.0.0.2".parse().unwrap(), 31)],
+        weights: None,
+    };
     let mut section = vec![a(1), a(2), a(3)];
     section.sort_by_key(|record| plugin.rank(record));
     assert_eq!(section, [a(3), a(2), a(1)]);
@@ -33,4 +36,14 @@ fn preferred_networks_come_first() {
     ] {
         assert_eq!(within(address.parse().unwrap(), network.parse().unwrap(), length), inside, "{address} {network}");
     }
+}
+
+#[test]
+fn the_weighted_address_stands_before_the_others() {
+    let weights = Weights::parse("a.test\n 10.0.0.2 255\n").unwrap();
+    let name = Name::parse("a.test.").unwrap();
+    let cname = Record::of_question(5, RData::Cname(NameRef::from(name)));
+    let mut section = vec![cname.clone(), a(1), a(2), a(3)];
+    put_first(&mut section, &weights, &name, 5);
+    assert_eq!(section, [cname, a(2), a(1), a(3)]);
 }
