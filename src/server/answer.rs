@@ -61,7 +61,7 @@ pub(crate) fn handle(
         site.refusals().count(RejectReason::BadVersion);
         return write_alone(&cx, &Response::new(Rcode::BADVERS), out);
     }
-    let Some(target) = find(site, &cx) else {
+    let Some(target) = site.target(&cx) else {
         return refuse(site, &cx, out);
     };
     cx.place = target.place;
@@ -77,16 +77,6 @@ pub(crate) fn handle(
             }
         },
     }
-}
-
-/// The block for a query; `None` if it is refused.
-pub(crate) fn find<'a>(site: &'a Site, cx: &Context) -> Option<&'a Target> {
-    let routes = site.routes(usize::from(cx.place.listener));
-    let question = &cx.query.question;
-    if !routes.takes_class(question.class) {
-        return None;
-    }
-    routes.find(question).filter(|target| !target.chain.is_empty())
 }
 
 impl Job {

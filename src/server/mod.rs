@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   udp.rs tcp.rs    bytes in            worker.rs   one thread per core, sockets of its own
+//!                                        duty.rs     which site serves now, and when to end
 //!     answer.rs      parse, route, walk, encode
 //!       route.rs     longest zone → chain
 //!   udp.rs tcp.rs    bytes out           site.rs     a whole compiled Corefile
@@ -9,6 +10,7 @@
 //! ```
 
 mod answer;
+mod duty;
 mod limits;
 mod listen;
 mod metrics;

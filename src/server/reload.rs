@@ -12,11 +12,12 @@ use tokio::{
 };
 
 use super::{
+    duty::Duty,
     limits::Parking,
     listen::{self, ListenAddress},
     metrics::TransportMetrics,
     site::{Beginnings, Ground, Plan, Site},
-    worker::{Duty, Workers},
+    worker::Workers,
 };
 use crate::{
     chain::{Control, Directive, OnBindFailure, Shared},

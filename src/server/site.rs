@@ -10,7 +10,6 @@ use sha2::{Digest, Sha512};
 use tokio::task::JoinHandle;
 
 use super::{
-    answer,
     listen::ListenAddress,
     metrics::Refusals,
     route::{Routes, Target},
@@ -204,8 +203,14 @@ impl Site {
         self.addresses.get(address).copied()
     }
 
-    pub(crate) fn routes(&self, listener: usize) -> &Routes {
-        &self.routes[listener]
+    /// The block that answers a query; `None` if it is refused.
+    pub(crate) fn target(&self, cx: &Context) -> Option<&Target> {
+        let routes = &self.routes[usize::from(cx.place.listener)];
+        let question = &cx.query.question;
+        if !routes.takes_class(question.class) {
+            return None;
+        }
+        routes.find(question).filter(|target| !target.chain.is_empty())
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -291,7 +296,7 @@ impl Drop for Site {
 
 impl Inquire for Site {
     fn inquire(&self, mut cx: Context) -> Waiting<Option<Response>> {
-        let target: Option<Target> = answer::find(self, &cx).cloned();
+        let target: Option<Target> = self.target(&cx).cloned();
         Box::pin(async move {
             let Some(target) = target else { return Some(Response::new(Rcode::REFUSED)) };
             cx.place = target.place;

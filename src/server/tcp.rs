@@ -16,8 +16,8 @@ use tokio::{
 
 use super::{
     answer::{Arrival, Handled, handle},
+    duty::Duty,
     limits::Connected,
-    worker::Duty,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
 

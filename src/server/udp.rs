@@ -19,7 +19,7 @@ use tokio::{io::Interest, net::UdpSocket as AsyncSocket};
 
 use super::{
     answer::{Arrival, Handled, Job, handle},
-    worker::Duty,
+    duty::Duty,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
 

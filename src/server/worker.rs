@@ -1,69 +1,13 @@
 //! One thread per core, each with its own runtime and its own sockets.
 
-use std::{io, sync::Arc, thread};
+use std::{io, thread};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{LocalSet, spawn_local},
 };
 
-use super::{
-    limits::Parking,
-    listen::{ListenAddress, Sockets},
-    site::Site,
-    tcp, udp,
-};
-
-/// What a socket's task needs to know: the site that serves now, and when to end.
-#[derive(Clone)]
-pub(crate) struct Duty {
-    address: ListenAddress,
-    sites: watch::Receiver<Arc<Site>>,
-    current: Arc<Site>,
-    listener: Option<usize>,
-    end: watch::Receiver<bool>,
-    parking: Arc<Parking>,
-}
-
-impl Duty {
-    pub(crate) fn new(
-        address: ListenAddress,
-        mut sites: watch::Receiver<Arc<Site>>,
-        end: watch::Receiver<bool>,
-        parking: Arc<Parking>,
-    ) -> Self {
-        let current = Arc::clone(&sites.borrow_and_update());
-        let listener = current.listener(&address);
-        Self { address, sites, current, listener, end, parking }
-    }
-
-    /// Takes over the site that serves now, if it has changed.
-    pub(crate) fn refresh(&mut self) {
-        if self.sites.has_changed().unwrap_or(false) {
-            let next = Arc::clone(&self.sites.borrow_and_update());
-            // The old site goes on for what is left in the queue of an address that the new one has given up.
-            if let Some(listener) = next.listener(&self.address) {
-                self.listener = Some(listener);
-                self.current = next;
-            }
-        }
-    }
-
-    /// The site as of the last refresh, and the number of this address in it; `None` if it does not serve the address.
-    pub(crate) fn site(&self) -> Option<(&Arc<Site>, usize)> {
-        self.listener.map(|listener| (&self.current, listener))
-    }
-
-    pub(crate) const fn parking(&self) -> &Arc<Parking> {
-        &self.parking
-    }
-
-    /// Waits until the address is given up.
-    pub(crate) async fn ended(&mut self) {
-        // An error means that the server is gone, which is an end as well.
-        _ = self.end.wait_for(|end| *end).await;
-    }
-}
+use super::{duty::Duty, listen::Sockets, tcp, udp};
 
 /// The worker threads.
 pub(crate) struct Workers {
