@@ -436,3 +436,36 @@ fn json_logs_are_a_record_a_line() {
     }
     _ = fs::remove_dir_all(path);
 }
+
+#[test]
+fn errors_are_logged_and_consolidated() {
+    let dead = free_port();
+    let server = Server::start(&format!(
+        ".:{{port}} {{\n errors {{\n consolidate 1s \"connection refused$\" warning show_first\n }}\n forward . 127.0.0.1:{dead} \
+         {{\n max_connect_attempts 1\n }}\n}}\n"
+    ));
+    for number in 0..5 {
+        server.ask(&format!("a{number}.test. A"));
+    }
+    eventually("the summary", Duration::from_secs(5), || {
+        server.log().contains("errors like 'connection refused$' occurred in last 1s")
+    });
+    let log = server.log();
+    let lines = log.lines().filter(|line| line.contains("plugin/errors: 2 ")).count();
+    assert!((1..5).contains(&lines), "the first of each second only:\n{log}");
+    assert!(log.contains("[WARNING] plugin/errors: 2 "), "{log}");
+}
+
+#[test]
+fn log_classes_and_formats() {
+    let server = Server::start(
+        ".:{port} {\n log b.test \"of b {name} {rcode}\"\n log . {\n class denial\n }\n hosts {\n 192.0.2.1 a.test b.test\n }\n}\n",
+    );
+    for name in ["a.test", "b.test", "c.test"] {
+        server.ask(&format!("{name} A"));
+    }
+    pause(200);
+    let log = server.log();
+    assert!(log.contains("[INFO] of b b.test. NOERROR\n"), "{log}");
+    assert!(!log.contains("a.test."), "a success is not in class denial:\n{log}");
+}

@@ -3,6 +3,8 @@
 mod config;
 mod format;
 mod rule;
+#[cfg(test)]
+mod tests;
 
 use crate::chain::{Context, Directive, Plugin, Sent};
 use rule::Rule;
