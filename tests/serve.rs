@@ -469,3 +469,14 @@ fn log_classes_and_formats() {
     assert!(log.contains("[INFO] of b b.test. NOERROR\n"), "{log}");
     assert!(!log.contains("a.test."), "a success is not in class denial:\n{log}");
 }
+
+#[test]
+fn a_silent_connection_is_closed() {
+    let server = Server::start(".:{port} {\n whoami\n}\n");
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(8))).expect("a time-out");
+    let start = std::time::Instant::now();
+    assert_eq!(stream.read(&mut [0; 1]).expect("closed, not timed out"), 0);
+    let waited = start.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&waited), "{waited:?}");
+}

@@ -60,10 +60,12 @@ impl Server {
         let path = directory.join("Corefile");
         fs::write(&path, corefile.replace("{port}", &port.to_string())).expect("a Corefile");
         let log = fs::File::create(directory.join("log")).expect("a log");
-        let mut command = Command::new(program);
-        if program.file_name().is_some_and(|name| name == "seamark") {
-            command.arg("serve");
+        // Called as the stock manifest calls it: by the name `coredns`.
+        let link = directory.join("coredns");
+        if !link.exists() {
+            std::os::unix::fs::symlink(program, &link).expect("a link");
         }
+        let mut command = Command::new(link);
         let child = command
             .args(["-conf", "Corefile"])
             .current_dir(&directory)
