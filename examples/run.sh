@@ -25,4 +25,4 @@ Serving the sample cluster of examples/cluster. In another terminal:
 Change a file under examples/cluster and ask again. Ctrl-C ends it.
 
 TEXT
-exec "$binary" serve -conf "$corefile"
+"$binary" serve -conf "$corefile"
