@@ -118,15 +118,27 @@ pub fn zones_of(token: &Token) -> Result<Vec<String>, Error> {
     if let Some((address, length)) = text.split_once('/')
         && let Ok(address) = address.parse::<IpAddr>()
     {
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let length = length.parse::<u8>().ok().filter(|&length| length <= longest);
-        return match length {
+        return match prefix_length(length, address) {
             Some(length) => Ok(reverse_zones(address, length)),
             None if text.ends_with('.') => qualified(token).map(|zone| vec![zone]),
-            None => Err(token.error(format!("expected a prefix length between 0 and {longest} in `{text}`"))),
+            None => {
+                let longest = width(address);
+                Err(token.error(format!("expected a prefix length between 0 and {longest} in `{text}`")))
+            }
         };
     }
     qualified(token).map(|zone| vec![zone])
+}
+
+/// How many bits an address has.
+pub(super) const fn width(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The number behind the slash of a network; `None` if it is none or longer than the address.
+pub(super) fn prefix_length(text: &str, address: IpAddr) -> Option<u8> {
+    let digits = text.bytes().all(|octet| octet.is_ascii_digit());
+    text.parse().ok().filter(|&length| digits && length <= width(address))
 }
 
 fn qualified(token: &Token) -> Result<String, Error> {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{str::Chars, sync::Arc};
 
 use super::{Environment, Error, SourceFile, Span, Token};
 
@@ -12,8 +12,8 @@ pub(super) struct Word {
 }
 
 /// Cuts a file into words. Quotes, comments and blanks follow Caddy's rules; variables are put in, each value
-/// staying one word.
-pub(super) fn words(file: &Arc<SourceFile>, environment: Environment<'_>) -> Result<Vec<Word>, Vec<Error>> {
+/// staying one word. What is wrong stands beside the words, so that reading can go on.
+pub(super) fn words(file: &Arc<SourceFile>, environment: Environment<'_>) -> (Vec<Word>, Vec<Error>) {
     let mut lexer = Lexer { file, line: 1, column: 0, words: Vec::new(), last_line: 0, errors: Vec::new() };
     lexer.run();
     let Lexer { mut words, mut errors, .. } = lexer;
@@ -24,7 +24,7 @@ pub(super) fn words(file: &Arc<SourceFile>, environment: Environment<'_>) -> Res
             Err(message) => errors.push(word.token.error(message)),
         }
     }
-    if errors.is_empty() { Ok(words) } else { Err(errors) }
+    (words, errors)
 }
 
 struct Lexer<'a> {
@@ -43,12 +43,14 @@ struct Open {
     line: u32,
     column: u32,
     quoted: bool,
+    /// What a quoted word takes of its first line in the file, with quotes and escapes.
+    width: Option<u32>,
 }
 
 impl Lexer<'_> {
     fn run(&mut self) {
-        let text = self.file.text().to_owned();
-        let mut characters = text.chars().peekable();
+        let file = Arc::clone(self.file);
+        let mut characters = file.text().chars();
         let mut open: Option<Open> = None;
         let mut comment = false;
         while let Some(character) = characters.next() {
@@ -78,7 +80,7 @@ impl Lexer<'_> {
     }
 
     const fn open(&self, quoted: bool) -> Open {
-        Open { text: String::new(), line: self.line, column: self.column, quoted }
+        Open { text: String::new(), line: self.line, column: self.column, quoted, width: None }
     }
 
     fn new_line(&mut self) {
@@ -87,10 +89,11 @@ impl Lexer<'_> {
     }
 
     /// Reads to the closing quote. Only `\"` is an escape; any other backslash stays, as regular expressions need it.
-    fn quoted(&mut self, characters: &mut impl Iterator<Item = char>) {
+    fn quoted(&mut self, characters: &mut Chars<'_>) {
+        let behind_quote = characters.clone();
         let mut word = self.open(true);
         let mut escaped = false;
-        for character in characters {
+        for character in characters.by_ref() {
             self.column += 1;
             if escaped {
                 if character != '"' {
@@ -101,21 +104,27 @@ impl Lexer<'_> {
                 escaped = true;
                 continue;
             } else if character == '"' {
+                word.width.get_or_insert_with(|| self.column - word.column + 1);
                 return self.push(word);
             }
             if character == '\n' {
+                word.width.get_or_insert_with(|| self.column - word.column);
                 self.new_line();
             }
             word.text.push(character);
         }
         let span = Span { file: Arc::clone(self.file), line: word.line, column: word.column, length: 1 };
         self.errors.push(Error::new(span, "this quote is never closed".to_owned()));
+        // It swallowed the rest of the file. Take it to end with its line, so that what follows is checked too.
+        (self.line, self.column) = (word.line, word.column);
+        *characters = behind_quote;
+        let rest = characters.as_str();
+        *characters = rest[rest.find('\n').unwrap_or(rest.len())..].chars();
     }
 
     fn push(&mut self, word: Open) {
-        // A value with line breaks inside shows its first line only.
-        let width = word.text.chars().take_while(|&c| c != '\n').count() as u32 + if word.quoted { 2 } else { 0 };
-        let span = Span { file: Arc::clone(self.file), line: word.line, column: word.column, length: width };
+        let length = word.width.unwrap_or_else(|| word.text.chars().count() as u32);
+        let span = Span { file: Arc::clone(self.file), line: word.line, column: word.column, length };
         let starts_line = word.line != self.last_line;
         self.last_line = self.line;
         self.words.push(Word { token: Token { text: word.text, quoted: word.quoted, span }, starts_line });

@@ -73,13 +73,13 @@ fn parent(path: &Path) -> &Path {
 }
 
 impl Corefile {
-    /// Keys and words without their places: two files with the same text here mean the same.
+    /// Keys and words without their places: two files with the same text here mean the same. Each word stands behind
+    /// its length, so that no word can look like several, or like a brace.
     pub fn canonical(&self) -> String {
         let mut text = String::new();
         for block in &self.blocks {
             for key in &block.keys {
-                text.push_str(&key.token.text);
-                text.push('\u{1f}');
+                canonical_word(&mut text, &key.token);
             }
             text.push_str("{\n");
             for instance in block.stanzas.iter().flat_map(|stanza| &stanza.instances) {
@@ -93,12 +93,15 @@ impl Corefile {
 
 fn canonical_line(text: &mut String, word: &Token, args: &[Token], lines: &[Line]) {
     for token in std::iter::once(word).chain(args) {
-        text.push_str(&token.text);
-        text.push('\u{1f}');
+        canonical_word(text, token);
     }
     text.push_str("{\n");
     for line in lines {
         canonical_line(text, &line.word, &line.args, &line.lines);
     }
     text.push_str("}\n");
+}
+
+fn canonical_word(text: &mut String, token: &Token) {
+    text.push_str(&format!("{}:{} ", token.text.len(), token.text));
 }

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::{
-    Block, Corefile, Environment, Errors, Instance, Key, Line, SourceFile, Stanza, Token, address,
-    import::{Importer, is_import},
+    Block, Corefile, Environment, Error, Errors, Instance, Key, Line, Scheme, SourceFile, Span, Stanza, Token, Warning,
+    address,
+    import::{Importer, snippet},
     tree::RawLine,
 };
 
@@ -11,7 +12,8 @@ pub(super) fn parse(file: Arc<SourceFile>, environment: Environment<'_>) -> Resu
     let mut parser = Parser { importer: Importer::new(environment), blocks: Vec::new() };
     let lines = parser.importer.lines(&file);
     parser.top(lines, 0);
-    let Importer { errors, warnings, .. } = parser.importer;
+    let Importer { mut errors, warnings, .. } = parser.importer;
+    sort(&mut errors);
     if errors.is_empty() { Ok(Corefile { blocks: parser.blocks, warnings }) } else { Err(Errors::new(errors)) }
 }
 
@@ -23,25 +25,27 @@ struct Parser<'e> {
 impl Parser<'_> {
     /// Reads what stands outside of braces: server blocks, snippets, imports.
     fn top(&mut self, lines: Vec<RawLine>, depth: usize) {
-        let mut lines = lines.into_iter();
+        let mut lines = lines.into_iter().peekable();
         while let Some(line) = lines.next() {
-            if is_import(&line) {
+            if line.is_import() {
                 let imported = self.importer.import(&line, depth);
                 self.top(imported, depth + 1);
                 continue;
             }
             match (line.block, snippet(&line.words)) {
-                (Some(body), true) => self.importer.define(&line.words[0], body),
-                (None, true) => self.importer.errors.push(line.words[0].error("a snippet needs braces")),
-                (Some(body), false) => self.block(&line.words, body),
+                (Some(body), Some(_)) => self.importer.define(&line.words[0], body),
+                (None, Some(_)) => self.importer.errors.push(line.words[0].error("a snippet needs braces")),
+                (Some(body), None) => self.block(&line.words, body),
                 // Braces may be left out if the file has exactly one block: the rest of it is that block.
-                (None, false) if self.blocks.is_empty() => {
+                (None, None) if self.blocks.is_empty() => {
                     let body = lines.by_ref().collect();
                     self.block(&line.words, body);
                 }
-                (None, false) => {
+                (None, None) => {
                     let last = &line.words[line.words.len() - 1];
                     self.importer.errors.push(last.error("expected `{` behind the keys of a server block"));
+                    // What follows was meant as its directives: one complaint is enough.
+                    while lines.next_if(|next| next.block.is_none() && !next.is_import()).is_some() {}
                 }
             }
         }
@@ -56,6 +60,7 @@ impl Parser<'_> {
 
     fn keys(&mut self, words: &[Token]) -> Vec<Key> {
         let mut keys = Vec::with_capacity(words.len());
+        let wrong = self.importer.errors.len();
         for word in words {
             let text = word.text.strip_suffix(',').unwrap_or(&word.text).to_owned();
             // An empty key comes from a variable without a value, and means nothing.
@@ -63,17 +68,43 @@ impl Parser<'_> {
                 continue;
             }
             let word = Token { text, ..word.clone() };
+            if snippet(std::slice::from_ref(&word)).is_some() {
+                self.importer.errors.push(word.error("a snippet has one name, `(name)`, and nothing beside it"));
+                continue;
+            }
             match address::key(&word, &mut self.importer.warnings) {
                 Ok(key) => keys.push(key),
                 Err(error) => self.importer.errors.push(error),
             }
         }
+        if keys.is_empty() && self.importer.errors.len() == wrong {
+            keys.extend(words.first().map(|word| self.root(word)));
+        }
         keys
+    }
+
+    /// The key of a block whose keys are all empty.
+    fn root(&mut self, word: &Token) -> Key {
+        let message = "all keys of this block are empty: it answers for the root zone, as in CoreDNS".to_owned();
+        self.importer.warnings.push(Warning { span: word.span.clone(), message });
+        let token = Token { text: ".".to_owned(), ..word.clone() };
+        Key { scheme: Scheme::Dns, zones: vec![token.text.clone()], port: None, token }
     }
 }
 
-fn snippet(words: &[Token]) -> bool {
-    matches!(words, [only] if only.text.starts_with('(') && only.text.ends_with(')'))
+/// Sorts by place, files in the order in which they were met. What was imported twice is wrong once.
+fn sort(errors: &mut Vec<Error>) {
+    let mut files: Vec<String> = Vec::new();
+    for error in errors.iter() {
+        if !files.iter().any(|name| name == error.span().file_name()) {
+            files.push(error.span().file_name().to_owned());
+        }
+    }
+    errors.sort_by_key(|error| {
+        let Span { line, column, .. } = *error.span();
+        (files.iter().position(|name| name == error.span().file_name()), line, column)
+    });
+    errors.dedup();
 }
 
 /// Puts the repeats of each directive together.

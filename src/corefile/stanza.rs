@@ -65,7 +65,7 @@ impl Stanza {
 impl Instance {
     /// The words behind the name, to be read one by one.
     pub fn args(&self) -> Args<'_> {
-        Args { head: &self.name, args: &self.args }
+        Args { head: &self.name, args: &self.args, word: &self.name, lines: &[] }
     }
 
     /// Refuses arguments.
@@ -81,10 +81,7 @@ impl Instance {
     /// # Errors
     /// There are some.
     pub fn no_block(&self) -> Result<(), Error> {
-        match self.lines.first() {
-            Some(line) => Err(line.word.error(format!("`{}` takes no block", self.name.text))),
-            None => Ok(()),
-        }
+        no_block(&self.name, &self.lines)
     }
 
     /// An error at the directive's name.
@@ -94,9 +91,23 @@ impl Instance {
 }
 
 impl Line {
-    /// The words behind the first, to be read one by one.
+    /// The words behind the first, to be read one by one. The line may have no braces of its own: whoever reads to
+    /// the end of it refuses them.
     pub fn args(&self) -> Args<'_> {
-        Args { head: &self.word, args: &self.args }
+        Args { lines: &self.lines, ..self.args_before_block() }
+    }
+
+    /// As [`Line::args`], for a line that may have braces of its own.
+    pub fn args_before_block(&self) -> Args<'_> {
+        Args { head: &self.word, args: &self.args, word: &self.word, lines: &[] }
+    }
+
+    /// Refuses braces.
+    ///
+    /// # Errors
+    /// There are some.
+    pub fn no_block(&self) -> Result<(), Error> {
+        no_block(&self.word, &self.lines)
     }
 
     /// Refuses arguments.
@@ -140,6 +151,13 @@ impl Token {
     }
 }
 
+fn no_block(word: &Token, lines: &[Line]) -> Result<(), Error> {
+    match lines.first() {
+        Some(line) => Err(line.word.error(format!("`{}` takes no block", word.text))),
+        None => Ok(()),
+    }
+}
+
 /// How many letters must be put in, taken out or changed to get from one word to the other (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
@@ -159,8 +177,13 @@ fn distance(one: &str, other: &str) -> usize {
 /// Reads the words of a line from left to right; every failure knows its place.
 #[derive(Debug, Clone)]
 pub struct Args<'a> {
+    /// The last word that was read.
     head: &'a Token,
     args: &'a [Token],
+    /// The first word of the line.
+    word: &'a Token,
+    /// What stands in braces behind the line, where nothing may.
+    lines: &'a [Line],
 }
 
 impl<'a> Args<'a> {
@@ -197,11 +220,11 @@ impl<'a> Args<'a> {
     /// Ends the line.
     ///
     /// # Errors
-    /// A word is left.
+    /// A word is left, or a property has braces.
     pub fn finish(self) -> Result<(), Error> {
         match self.args.first() {
             Some(word) => Err(word.error(format!("unexpected argument `{}`", word.text))),
-            None => Ok(()),
+            None => no_block(self.word, self.lines),
         }
     }
 
@@ -240,6 +263,7 @@ impl<'a> Args<'a> {
         for word in self.rest() {
             zones.extend(zones_of(word)?);
         }
+        no_block(self.word, self.lines)?;
         Ok(zones)
     }
 
@@ -248,7 +272,8 @@ impl<'a> Args<'a> {
     /// # Errors
     /// As [`Args::zones`].
     pub fn zones_or(&mut self, default: &[String]) -> Result<Vec<String>, Error> {
-        if self.args.is_empty() { Ok(default.to_vec()) } else { self.zones() }
+        let zones = self.zones()?;
+        if zones.is_empty() { Ok(default.to_vec()) } else { Ok(zones) }
     }
 
     /// The zones of `fallthrough`: without words, all.

@@ -1,5 +1,14 @@
 use super::{Error, Line, Token, Warning, lexer::Word};
 
+/// How deep braces may stand inside each other. Real files need three.
+const NESTING: usize = 32;
+
+const GLUED: &str = "a brace must be a word of its own: put a blank in front of it";
+const LAST_ON_LINE: &str = "an opening brace must be the last word of its line: put what follows on the next line";
+const MISSING_LAST: &str = "the closing brace of this block is missing at the end of the file; taken as there";
+/// Said of a brace below its directive.
+pub(super) const BELOW: &str = "an opening brace must stand on the line of its directive";
+
 /// Lines of words with what stands in the braces behind them, before anything is imported.
 pub(super) struct Tree {
     pub(super) lines: Vec<RawLine>,
@@ -13,6 +22,8 @@ pub(super) struct RawLine {
     pub(super) words: Vec<Token>,
     /// The lines in the braces behind it; `None` without braces.
     pub(super) block: Option<Vec<Self>>,
+    /// The opening brace if it stands on the next line: fine behind keys, an error behind a directive.
+    pub(super) brace_below: Option<Token>,
 }
 
 impl RawLine {
@@ -24,20 +35,46 @@ impl RawLine {
         let lines = self.block.unwrap_or_default().into_iter().filter_map(Self::into_line).collect();
         Some(Line { word, args: words.collect(), lines, braces })
     }
+
+    /// Whether it is an import.
+    pub(super) fn is_import(&self) -> bool {
+        self.words.first().is_some_and(|word| word.text == "import" && !word.quoted)
+    }
+
+    /// This line and all that stand in its braces.
+    pub(super) fn count(&self) -> usize {
+        1 + self.block.iter().flatten().map(Self::count).sum::<usize>()
+    }
 }
 
 /// Builds the tree of a file.
 pub(super) fn build(words: Vec<Word>) -> Tree {
-    let mut builder = Builder { words: words.into_iter().peekable(), errors: Vec::new(), warnings: Vec::new() };
+    let mut builder = Builder {
+        words: words.into_iter(),
+        depth: 0,
+        bare: 0,
+        closed_early: false,
+        complete: true,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
     let mut lines = Vec::new();
-    while builder.words.peek().is_some() {
+    while !builder.words.as_slice().is_empty() {
         builder.lines(&mut lines, None);
     }
     Tree { lines, errors: builder.errors, warnings: builder.warnings }
 }
 
 struct Builder {
-    words: std::iter::Peekable<std::vec::IntoIter<Word>>,
+    words: std::vec::IntoIter<Word>,
+    /// How many braces are open.
+    depth: usize,
+    /// How many lines outside of braces have no block. With the second one, braces are left out in this file.
+    bare: usize,
+    /// A closing brace stood at the end of the line just read.
+    closed_early: bool,
+    /// No closing brace was missed yet.
+    complete: bool,
     errors: Vec<Error>,
     warnings: Vec<Warning>,
 }
@@ -58,11 +95,15 @@ impl Builder {
                 return;
             }
             if is(&token, "{") {
-                self.lone_brace(&token, lines, opened.is_none());
+                self.lone_brace(token, lines, opened.is_none());
                 continue;
             }
             let line = self.line(token, opened.is_none());
+            self.bare += usize::from(opened.is_none() && line.block.is_none() && !line.is_import());
             lines.push(line);
+            if std::mem::take(&mut self.closed_early) && opened.is_some() {
+                return;
+            }
         }
         if let Some(brace) = opened {
             self.unclosed(brace, lines);
@@ -70,93 +111,142 @@ impl Builder {
     }
 
     /// A line that starts with `{`: fine behind the keys of a server block, an error behind a directive.
-    fn lone_brace(&mut self, brace: &Token, lines: &mut [RawLine], top: bool) {
-        let mut block = Vec::new();
-        self.lines(&mut block, Some(brace));
+    fn lone_brace(&mut self, brace: Token, lines: &mut [RawLine], top: bool) {
+        let block = self.block(&brace, &[]);
         match lines.last_mut() {
-            Some(line) if top && line.block.is_none() => line.block = Some(block),
-            _ => self.errors.push(brace.error(if top {
-                "this brace belongs to no server block: write the zones in front of it"
-            } else {
-                "an opening brace must stand on the line of its directive"
-            })),
+            Some(line) if top && self.bare == 1 && line.block.is_none() => {
+                self.bare = 0;
+                line.block = Some(block);
+                line.brace_below = Some(brace);
+            }
+            _ if top && self.bare == 0 => {
+                let message = "this brace belongs to no server block: write the zones in front of it";
+                self.errors.push(brace.error(message));
+            }
+            _ => self.errors.push(brace.error(BELOW)),
         }
     }
 
     fn line(&mut self, first: Token, top: bool) -> RawLine {
-        let mut words = vec![first];
+        let keys = top && self.bare == 0;
+        let mut words = Vec::new();
         let mut block = None;
-        while let Some(next) = self.words.next_if(|next| !next.starts_line || (top && continues(&words))) {
-            if is(&next.token, "{") {
-                block = Some(self.block(&next.token, &words));
+        let mut next = Some(first);
+        while let Some(mut word) = next {
+            if is(&word, "{") {
+                block = Some(self.block(&word, &words));
                 break;
             }
-            if is(&next.token, "}") {
-                self.errors.push(next.token.error("a closing brace must stand on a line of its own"));
-                continue;
+            if is(&word, "}") {
+                self.errors.push(word.error("a closing brace must stand on a line of its own"));
+                self.nothing_behind();
+                self.closed_early = true;
+                break;
             }
-            words.push(next.token);
-        }
-        if block.is_none() && words.len() > 1 && words.last().is_some_and(|word| is(word, "{}")) {
-            if let Some(braces) = words.pop() {
-                self.warnings.push(Warning {
-                    span: braces.span,
-                    message: "CoreDNS takes `{}` for an argument; it is read as an empty block here".to_owned(),
-                });
+            if self.is_glued(&word) {
+                self.errors.push(word.error(GLUED));
+                word.text.pop();
+                words.push(word.clone());
+                block = Some(self.block(&word, &words));
+                break;
             }
-            block = Some(Vec::new());
+            words.push(word);
+            next = self.next_on_line(keys && continues(&words));
         }
-        RawLine { words, block }
+        let block = block.or_else(|| self.empty_braces(&mut words));
+        RawLine { words, block, brace_below: None }
     }
 
+    /// The next word if it stands on the same line, or wherever it stands if the line goes on.
+    fn next_on_line(&mut self, goes_on: bool) -> Option<Token> {
+        let next = self.words.as_slice().first()?;
+        if next.starts_line && !goes_on { None } else { self.words.next().map(|word| word.token) }
+    }
+
+    /// `.:53{` at the end of a line. A word of braces only, such as `{{`, may mean something to a plugin.
+    fn is_glued(&self, word: &Token) -> bool {
+        let ends_line = self.words.as_slice().first().is_none_or(|next| next.starts_line);
+        ends_line && !word.quoted && word.text.ends_with('{') && word.text.contains(|c| c != '{' && c != '}')
+    }
+
+    /// `cache {}`: what CoreDNS takes for an argument is meant as an empty block.
+    fn empty_braces(&mut self, words: &mut Vec<Token>) -> Option<Vec<RawLine>> {
+        let braces = words.pop_if(|word| is(word, "{}"))?;
+        if words.is_empty() {
+            words.push(braces);
+            return None;
+        }
+        let message = "CoreDNS takes `{}` for an argument; it is read as an empty block here".to_owned();
+        self.warnings.push(Warning { span: braces.span, message });
+        Some(Vec::new())
+    }
+
+    /// What stands behind an opening brace, up to its closing brace.
     fn block(&mut self, brace: &Token, words: &[Token]) -> Vec<RawLine> {
         if words.last().is_some_and(|word| word.text.ends_with(',')) {
             self.errors.push(brace.error("a comma before the opening brace: one more key is expected"));
         }
-        if let Some(behind) = self.words.next_if(|word| !word.starts_line) {
-            let message = "an opening brace must be the last word of its line: put what follows on the next line";
-            self.errors.push(behind.token.error(message));
-            let mut closed = is(&behind.token, "}");
-            while let Some(word) = self.words.next_if(|word| !word.starts_line) {
-                closed |= is(&word.token, "}");
-            }
-            // A block on one line: one complaint is enough.
-            if closed {
-                return Vec::new();
-            }
+        if self.depth == NESTING {
+            self.errors.push(brace.error(format!("braces stand more than {NESTING} deep inside each other")));
+            self.skip_block();
+            return Vec::new();
         }
+        if self.ends_on_its_line() {
+            return Vec::new();
+        }
+        self.depth += 1;
         let mut lines = Vec::new();
         self.lines(&mut lines, Some(brace));
+        self.depth -= 1;
         lines
+    }
+
+    /// A block that is closed on the line of its opening brace: `{ }` is empty, anything between is an error.
+    fn ends_on_its_line(&mut self) -> bool {
+        let line = self.words.as_slice().iter().take_while(|word| !word.starts_line);
+        if !line.clone().any(|word| is(&word.token, "}")) {
+            return false;
+        }
+        let Some(first) = self.next_on_line(false) else { return false };
+        if is(&first, "}") {
+            self.nothing_behind();
+        } else {
+            // One complaint is enough.
+            self.errors.push(first.error(LAST_ON_LINE));
+            while self.next_on_line(false).is_some() {}
+        }
+        true
+    }
+
+    /// Passes over a block without reading it.
+    fn skip_block(&mut self) {
+        let mut open = 1;
+        while open > 0
+            && let Some(Word { token, .. }) = self.words.next()
+        {
+            open += usize::from(is(&token, "{"));
+            open -= usize::from(is(&token, "}"));
+        }
     }
 
     /// Nothing may follow a closing brace on its line: CoreDNS swallows it without a word.
     fn nothing_behind(&mut self) {
-        let mut complained = false;
-        while let Some(word) = self.words.next_if(|word| !word.starts_line) {
-            if !complained {
-                let message = format!("`{}` behind a closing brace: put it on a line of its own", word.token.text);
-                self.errors.push(word.token.error(message));
-                complained = true;
-            }
-        }
+        let Some(behind) = self.next_on_line(false) else { return };
+        let message = format!("`{}` behind a closing brace: put it on a line of its own", behind.text);
+        self.errors.push(behind.error(message));
+        while self.next_on_line(false).is_some() {}
     }
 
+    /// CoreDNS accepts one closing brace too few if the file ends with one.
     fn unclosed(&mut self, brace: &Token, lines: &[RawLine]) {
-        // CoreDNS accepts one closing brace too few if the file ends with one.
         let ends_with_block = lines.last().is_some_and(|line| line.block.is_some());
-        let first = self.errors.iter().all(|error| error.message() != UNCLOSED)
-            && self.warnings.iter().all(|warning| warning.message != MISSING_LAST);
-        if ends_with_block && first {
+        if std::mem::take(&mut self.complete) && ends_with_block {
             self.warnings.push(Warning { span: brace.span.clone(), message: MISSING_LAST.to_owned() });
         } else {
-            self.errors.push(brace.error(UNCLOSED));
+            self.errors.push(brace.error("this brace is never closed"));
         }
     }
 }
-
-const UNCLOSED: &str = "this brace is never closed";
-const MISSING_LAST: &str = "the closing brace of this block is missing at the end of the file; taken as there";
 
 /// A trailing comma lets the keys of a server block go on on the next line.
 fn continues(words: &[Token]) -> bool {

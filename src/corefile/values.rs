@@ -4,11 +4,22 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, Token, address::zones_of};
+use super::{
+    Error, Token,
+    address::{prefix_length, width, zones_of},
+};
 
 /// Units of a Go duration, in nanoseconds.
-const UNITS: [(&str, f64); 8] =
-    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("μs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
 
 impl Token {
     /// The word as a Go duration: `300ms`, `1h5m`, `1.5s`, `0`.
@@ -91,12 +102,8 @@ impl Token {
         let expected = || self.error(format!("expected a network such as `10.0.0.0/8`, found `{}`", self.text));
         let (address, length) = self.text.split_once('/').unwrap_or((&self.text, ""));
         let address: IpAddr = address.parse().map_err(|_| expected())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let length = if length.is_empty() && !self.text.contains('/') {
-            longest
-        } else {
-            length.parse().ok().filter(|&length| length <= longest).ok_or_else(expected)?
-        };
+        let length =
+            if self.text.contains('/') { prefix_length(length, address).ok_or_else(expected)? } else { width(address) };
         Ok((address, length))
     }
 
@@ -131,21 +138,36 @@ impl Token {
     }
 }
 
-/// Reads a Go duration without its sign.
+/// Reads a Go duration without its sign. Whole numbers throughout: `4.35s` is exactly that.
 fn nanoseconds(text: &str) -> Option<u64> {
-    if text == "0" {
-        return Some(0);
+    if text.is_empty() || text == "0" {
+        return (!text.is_empty()).then_some(0);
     }
+    let number = |c: char| c.is_ascii_digit() || c == '.';
     let mut rest = text;
-    let mut total = 0f64;
+    let mut total = 0u64;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit_end =
-            rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| digits + at);
-        let (_, scale) = UNITS.iter().find(|(unit, _)| *unit == &rest[digits..unit_end])?;
-        total += number * scale;
-        rest = &rest[unit_end..];
+        let (amount, behind) = rest.split_at(rest.find(|c| !number(c))?);
+        let (unit, next) = behind.split_at(behind.find(number).unwrap_or(behind.len()));
+        let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        total = total.checked_add(scaled(amount, *scale)?)?;
+        rest = next;
     }
-    (!text.is_empty() && total <= i64::MAX as f64).then_some(total as u64)
+    i64::try_from(total).is_ok().then_some(total)
+}
+
+/// A decimal number times `scale`, cut to a whole number.
+fn scaled(amount: &str, scale: u64) -> Option<u64> {
+    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
+    // More than 18 digits behind the point are far below a nanosecond.
+    let (known, beyond) = fraction.split_at(fraction.find('.').unwrap_or(fraction.len()).min(18));
+    let digits = beyond.bytes().all(|octet| octet.is_ascii_digit());
+    let parts = if known.is_empty() { 0 } else { known.parse::<u128>().ok()? };
+    let parts = parts * u128::from(scale) / 10u128.pow(known.len() as u32);
+    let total = u128::from(whole) * u128::from(scale) + parts;
+    u64::try_from(total).ok().filter(|_| digits)
 }
