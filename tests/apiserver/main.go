@@ -32,12 +32,13 @@ func main() {
 	dir := flag.String("dir", "", "where data, certificates and the kubeconfig go")
 	port := flag.Int("port", 16443, "secure port on 127.0.0.1")
 	cidr := flag.String("service-cidr", "10.96.0.0/16,fd00:10:96::/112", "service networks")
+	etcdPort := flag.Int("etcd-port", 0, "port of the embedded etcd on 127.0.0.1; 0 picks a free one")
 	flag.Parse()
 	if *dir == "" {
 		log.Fatal("-dir is needed")
 	}
 	must(os.MkdirAll(*dir, 0o700))
-	etcd := startEtcd(*dir)
+	etcd := startEtcd(*dir, *etcdPort)
 	defer etcd.Close()
 	key := serviceAccountKey(*dir)
 	tokens := filepath.Join(*dir, "tokens.csv")
@@ -54,8 +55,12 @@ func main() {
 		"--service-account-key-file=" + key,
 		"--service-account-signing-key-file=" + key,
 		"--token-auth-file=" + tokens,
+		"--anonymous-auth=false",
 		"--authorization-mode=RBAC",
+		// Pods need no ServiceAccount to be created, and no controller runs that would create one.
 		"--disable-admission-plugins=ServiceAccount",
+		// The slice of default/kubernetes is the tests' own; the reconciler would put this machine's address into it.
+		"--endpoint-reconciler-type=none",
 		"--allow-privileged=true",
 		"--profiling=false",
 		"--v=0",
@@ -77,13 +82,14 @@ func must(err error) {
 	}
 }
 
-func startEtcd(dir string) *embed.Etcd {
+func startEtcd(dir string, port int) *embed.Etcd {
 	config := embed.NewConfig()
 	config.Dir = filepath.Join(dir, "etcd")
 	config.LogLevel = "error"
 	config.UnsafeNoFsync = true
-	client := freeURL()
-	peer := freeURL()
+	// Alone, it need not wait a second for other candidates.
+	config.TickMs, config.ElectionMs = 10, 100
+	client, peer := loopback(port), loopback(0)
 	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
@@ -99,8 +105,9 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func freeURL() url.URL {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// loopback is the address of a port on 127.0.0.1; 0 picks a free one.
+func loopback(port int) url.URL {
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	must(err)
 	defer listener.Close()
 	return url.URL{Scheme: "http", Host: listener.Addr().String()}
