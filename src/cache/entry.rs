@@ -1,5 +1,8 @@
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,7 +17,11 @@ pub struct Entry {
     born: Instant,
     ttl: Duration,
     upkeep: Mutex<Upkeep>,
+    counted: Option<Arc<AtomicI64>>,
 }
+
+/// What an entry takes beyond the octets of its message, about: the index of its records, the question, the key.
+const OVERHEAD: usize = 640;
 
 /// How an entry stands at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +53,18 @@ impl Entry {
             let known = earlier.upkeep();
             Upkeep { hits: known.hits, last_hit: known.last_hit, ..Upkeep::default() }
         });
-        Self { packet, class: storable.class, born: now, ttl: storable.ttl, upkeep: Mutex::new(upkeep) }
+        Self { packet, class: storable.class, born: now, ttl: storable.ttl, upkeep: Mutex::new(upkeep), counted: None }
+    }
+
+    /// Counts its memory in `bytes` as long as it is there.
+    pub(super) fn counted(mut self, bytes: &Arc<AtomicI64>) -> Self {
+        bytes.fetch_add(self.memory(), Relaxed);
+        self.counted = Some(Arc::clone(bytes));
+        self
+    }
+
+    fn memory(&self) -> i64 {
+        (self.size() + OVERHEAD) as i64
     }
 
     pub(super) fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
@@ -94,5 +112,13 @@ impl Entry {
         upkeep.hits = if paused { 1 } else { upkeep.hits.saturating_add(1) };
         upkeep.last_hit = Some(now);
         upkeep.hits
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(bytes) = &self.counted {
+            bytes.fetch_sub(self.memory(), Relaxed);
+        }
     }
 }

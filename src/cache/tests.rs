@@ -1,8 +1,14 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use super::*;
 use crate::{
     metrics::Registry,
     wire::{
-        Body, Edns, Flags, Name, NameRef, Query, Question, RData, Rcode, Record, RecordType, Records, Response, Soa,
+        Body, Edns, Flags, Name, NameRef, Packet, Query, Question, RData, Rcode, Record, RecordType, Records, Response,
+        Soa,
     },
 };
 
@@ -99,7 +105,7 @@ fn an_entry_ages_and_ends() {
     let born = Instant::now();
     let (packet, storable) = address_for(30);
     cache.keep(&key, packet, storable, born, None);
-    let entry = cache.find(Half::Success, &key).unwrap();
+    let entry = cache.find(&key).success.unwrap();
     for (milliseconds, ttl) in [(0, Some(30)), (900, Some(30)), (1000, Some(29)), (29_500, Some(1)), (30_000, None)] {
         let shown = match entry.age(born + Duration::from_millis(milliseconds)) {
             Age::Fresh(left) => {
@@ -119,8 +125,8 @@ fn the_key_is_blind_to_case_and_splits_by_type_do_and_cd() {
     let query = Query::internal(question());
     let (packet, storable) = address_for(30);
     cache.keep(&Key::of(&question(), &query), packet, storable, Instant::now(), None);
-    let found = |question: &Question, query: &Query| cache.find(Half::Success, &Key::of(question, query)).is_some();
-    assert!(cache.find(Half::Denial, &Key::of(&question(), &query)).is_none());
+    let found = |question: &Question, query: &Query| cache.find(&Key::of(question, query)).success.is_some();
+    assert!(cache.find(&Key::of(&question(), &query)).denial.is_none());
     assert!(found(&Question { name: Name::parse("WWW.Example.Org.").unwrap(), ..question() }, &query));
     assert!(!found(&Question { record_type: RecordType::AAAA, ..question() }, &query));
     assert!(!found(&question(), &Query { edns: Some(Edns::new(1232, true)), ..query.clone() }));

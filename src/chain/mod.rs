@@ -44,6 +44,13 @@ pub trait Plugin: Send + Sync + 'static {
         Step::Next
     }
 
+    /// A plugin further on waits for somebody; called for each plugin that the query has passed. May share the wait
+    /// among equal queries, or do something when it ends. Without it the wait stays as it is.
+    fn waiting(&self, cx: &Context, answer: Waiting<Response>) -> Waiting<Response> {
+        _ = cx;
+        answer
+    }
+
     /// The response on its way out. Called for the plugins that said [`Step::Next`], last first; the plugin that
     /// answered is not called.
     fn response(&self, _cx: &mut Context, _response: &mut Response) {}

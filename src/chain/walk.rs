@@ -68,6 +68,8 @@ impl Chain {
                 Step::Next => at += 1,
                 Step::Answer(response) => break response,
                 Step::Wait(future) => {
+                    let passed = self.links[from..at].iter().rev();
+                    let future = passed.fold(future, |future, plugin| plugin.waiting(cx, future));
                     return Outcome::Parked(Parked { chain: Arc::clone(self), from, at, future });
                 }
                 Step::Drop => return Outcome::Dropped,

@@ -1,6 +1,6 @@
 //! From the bytes of a query to the bytes of its answer, the same for every transport.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{cell::RefCell, net::SocketAddr, sync::Arc, time::Instant};
 
 use super::{
     limits::Parking,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     chain::{Context, Outcome, Parked, Sent, Transport},
-    wire::{Failure, Flags, Query, Rcode, Reject, Response, encode, encode_reject},
+    wire::{Failure, Flags, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject},
 };
 
 /// What became of a message.
@@ -28,8 +28,19 @@ pub(crate) struct Job {
     site: Arc<Site>,
     parked: Parked,
     cx: Context,
-    /// Counts among the waiting queries until it is dropped.
+    place: super::limits::Parked,
+}
+
+/// The answer to a query that waited.
+pub(crate) struct Finished {
+    pub(crate) bytes: Vec<u8>,
+    /// Counts among the waiting queries until the bytes have left.
     _place: super::limits::Parked,
+}
+
+thread_local! {
+    /// Where an answer is written before it is known how long it is.
+    static DRAFT: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE].into());
 }
 
 /// Where and how a message came.
@@ -69,7 +80,7 @@ pub(crate) fn handle(
         Outcome::Answered(response) => Handled::Reply(write(target, &cx, &response, out)),
         Outcome::Dropped => Handled::Nothing,
         Outcome::Parked(parked) => match parking.enter() {
-            Some(place) => Handled::Parked(Box::new(Job { site: Arc::clone(site), parked, cx, _place: place })),
+            Some(place) => Handled::Parked(Box::new(Job { site: Arc::clone(site), parked, cx, place })),
             None => {
                 let cause = Failure::Server("too many queries are waiting".into());
                 let response = Response::failure(Rcode::SERVFAIL, cause);
@@ -81,15 +92,16 @@ pub(crate) fn handle(
 
 impl Job {
     /// Waits for the answer and gives its bytes.
-    pub(crate) async fn finish(mut self: Box<Self>) -> Vec<u8> {
+    pub(crate) async fn finish(mut self: Box<Self>) -> Finished {
         let chain = Arc::clone(self.parked.chain());
         let response = self.parked.finish(&mut self.cx).await;
         let target = Target { chain, place: self.cx.place };
-        let mut out = vec![0; self.cx.limit()];
-        let length = write(&target, &self.cx, &response, &mut out);
-        out.truncate(length);
+        let bytes = DRAFT.with_borrow_mut(|draft| {
+            let length = write(&target, &self.cx, &response, draft);
+            draft[..length].to_vec()
+        });
         drop(self.site);
-        out
+        Finished { bytes, _place: self.place }
     }
 }
 

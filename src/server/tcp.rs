@@ -98,8 +98,8 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
             Handled::Parked(job) => {
                 let answers = answers.clone();
                 tokio::spawn(async move {
-                    let reply = job.finish().await;
-                    _ = answers.send(reply).await;
+                    let finished = job.finish().await;
+                    _ = answers.send(finished.bytes).await;
                     drop(permit);
                 });
             }

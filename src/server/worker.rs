@@ -41,7 +41,9 @@ fn start_one(number: usize) -> io::Result<mpsc::UnboundedSender<(Sockets, Duty)>
         // The batch buffers of UDP hold pointers for the kernel, so that their task cannot change threads.
         LocalSet::new().block_on(&runtime, async {
             while let Some((sockets, duty)) = orders.recv().await {
-                spawn_local(logged(udp::serve(sockets.udp, duty.clone())));
+                for socket in sockets.udp {
+                    spawn_local(logged(udp::serve(socket, duty.clone())));
+                }
                 spawn_local(logged(tcp::serve(sockets.tcp, duty)));
             }
         });

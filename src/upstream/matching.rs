@@ -69,6 +69,7 @@ mod tests {
             ("without a question", [&[0, 7, 0x81, 0x80], [0; 8].as_slice()].concat(), false),
             ("with two questions", changed(5, 2), false),
             ("cut in the middle", good[..good.len() - 3].to_vec(), false),
+            ("cut in the middle, and says so", changed(2, 0x83)[..good.len() - 3].to_vec(), true),
             ("nothing", Vec::new(), false),
         ] {
             assert_eq!(answer_to(&asked, 7, &bytes).is_some(), taken, "{what}");

@@ -1,11 +1,13 @@
 //! Asking somebody else: one upstream, its sockets, and whether it is healthy.
 //!
 //! ```text
-//!   Upstream::ask ──► udp.rs     a socket of its own for each query
+//!   Upstream::ask ──► udp.rs     which port a query leaves from
+//!                │      port.rs  one socket and the queries that wait on it
 //!                └──► stream.rs  kept connections, each with a task of its own
 //!   matching.rs   query → bytes; are these bytes the answer?
 //!   policy.rs     whom to ask first, whom next
 //!   health.rs     who is down
+//!   rtt.rs        who is slow
 //!   resolv_conf.rs  whom a file names
 //! ```
 
@@ -13,34 +15,40 @@ mod error;
 mod health;
 mod matching;
 mod policy;
+mod port;
 pub mod resolv_conf;
+mod rtt;
 mod stream;
 mod udp;
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 pub use error::AskError;
 pub use health::Health;
-pub use policy::{Attempts, Policy};
+pub use policy::{Attempts, Order, Policy};
+pub use rtt::Rtt;
 use tokio::runtime::Handle;
 
 use crate::{
-    metrics::{Counter, Registry},
+    metrics::Registry,
     wire::{Edns, Flags, Packet, Question},
 };
 use stream::Pool;
+use udp::Ports;
 
 /// One server to ask.
 pub struct Upstream {
     address: SocketAddr,
-    source: Option<IpAddr>,
+    ports: Ports,
     pool: Pool,
-    ignored: Counter,
     /// Whether it answers.
     pub health: Health,
+    /// How fast it answers.
+    pub rtt: Rtt,
 }
 
 /// How an upstream is asked.
@@ -111,7 +119,8 @@ impl Upstream {
         );
         let ignored = ignored.with_label_values(&[&address.to_string()]);
         let pool = Pool::new(address, connecting.clone(), runtime, ignored.clone());
-        Self { address, source: connecting.source, pool, ignored, health: Health::default() }
+        let ports = Ports::new(address, connecting.source, ignored);
+        Self { address, ports, pool, health: Health::default(), rtt: Rtt::default() }
     }
 
     /// Its address.
@@ -123,10 +132,10 @@ impl Upstream {
     ///
     /// # Errors
     /// No usable answer.
-    pub async fn ask(&self, ask: &Ask, protocol: Protocol, patience: Duration) -> Result<Answer, AskError> {
+    pub async fn ask(&self, ask: &Arc<Ask>, protocol: Protocol, patience: Duration) -> Result<Answer, AskError> {
         match protocol {
             Protocol::Udp => {
-                let packet = udp::exchange(self.address, self.source, ask, patience, &self.ignored).await?;
+                let packet = self.ports.exchange(ask, patience).await?;
                 Ok(Answer { packet, kept: false })
             }
             Protocol::Tcp => match tokio::time::timeout(patience, self.pool.exchange(ask)).await {

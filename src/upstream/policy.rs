@@ -15,7 +15,7 @@ pub enum Policy {
 }
 
 /// Numbers of upstreams.
-type Order = SmallVec<[usize; 16]>;
+pub type Order = SmallVec<[usize; 16]>;
 
 impl Policy {
     /// Numbers of `count` upstreams in the order in which to try them. `random` gives any number.

@@ -56,7 +56,7 @@ struct Connection {
 
 /// A query for a connection.
 struct Order {
-    ask: Ask,
+    ask: Arc<Ask>,
     reply: oneshot::Sender<Result<Packet, AskError>>,
 }
 
@@ -86,7 +86,7 @@ impl Pool {
     }
 
     /// Asks over a kept connection, or over a new one if there is none or it has died meanwhile.
-    pub(super) async fn exchange(&self, ask: &Ask) -> Result<Answer, AskError> {
+    pub(super) async fn exchange(&self, ask: &Arc<Ask>) -> Result<Answer, AskError> {
         if let Some(connection) = self.kept(Instant::now())
             && let Ok(packet) = self.over(connection, ask).await
         {
@@ -96,11 +96,11 @@ impl Pool {
         Ok(Answer { packet, kept: false })
     }
 
-    async fn over(&self, connection: Arc<Connection>, ask: &Ask) -> Result<Packet, AskError> {
+    async fn over(&self, connection: Arc<Connection>, ask: &Arc<Ask>) -> Result<Packet, AskError> {
         let mut under_way = UnderWay { pool: self, connection, answered: false };
         let (reply, answer) = oneshot::channel();
         let closed = || self.read_error(io::ErrorKind::UnexpectedEof.into());
-        under_way.connection.orders.send(Order { ask: ask.clone(), reply }).map_err(|_| closed())?;
+        under_way.connection.orders.send(Order { ask: Arc::clone(ask), reply }).map_err(|_| closed())?;
         let packet = answer.await.map_err(|_| closed())??;
         under_way.answered = true;
         Ok(packet)

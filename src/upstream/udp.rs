@@ -1,78 +1,136 @@
+//! Datagrams to one upstream.
+//!
+//! A socket is good for a hundred queries or a second, whichever ends first; then another one, on another random port,
+//! takes its place (RFC 5452 section 9.2). In a quiet hour each query has a port of its own, and under load a hundred
+//! share the cost of one. Each thread has its own socket in use, so that nobody waits for anybody.
+
 use std::{
-    cell::RefCell,
     io,
     net::{IpAddr, SocketAddr},
-    time::Duration,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
-use socket2::{Domain, Socket, Type};
-use tokio::{io::Interest, net::UdpSocket, time::timeout};
+use tokio::sync::oneshot;
 
 use super::{
     Ask, AskError, Protocol,
-    error::local_address,
-    matching::{answer_to, encoded},
+    port::{Fault, Port},
 };
-use crate::{
-    metrics::Counter,
-    wire::{MAX_MESSAGE, Packet},
-};
+use crate::{metrics::Counter, wire::Packet};
 
-thread_local! {
-    /// Whatever the client's size: a datagram is never cut here.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]);
-}
+/// Queries that leave from one port before another takes its place.
+const QUERIES: usize = 128;
+/// How long a port is used.
+const LIFE: Duration = Duration::from_secs(1);
+/// Ports to one upstream, of one thread, that are open at once. When all wait for a silent upstream, the last is used
+/// for more queries than it should.
+const MOST_PORTS: usize = 256;
+/// Threads that have a place of their own; further ones share.
+const THREADS: usize = 64;
 
-/// Asks over a socket of its own, so that port and id are fresh for each query (RFC 5452 section 9.2). What is no
-/// answer to the question is passed over, and the wait goes on. An ICMP error ends it at once, as the socket is
-/// connected.
-pub(super) async fn exchange(
+/// The sockets towards one upstream.
+pub(super) struct Ports {
     remote: SocketAddr,
     source: Option<IpAddr>,
-    ask: &Ask,
-    patience: Duration,
-    ignored: &Counter,
-) -> Result<Packet, AskError> {
-    let protocol = Protocol::Udp;
-    let socket = connected(remote, source).map_err(|error| AskError::Dial { protocol, remote, error })?;
-    let id = rand::random();
-    let received = timeout(patience, async {
-        socket.send(&encoded(ask, id)).await?;
-        receive(&socket, ask, id, ignored).await
-    });
-    match received.await {
-        Ok(Ok(packet)) => Ok(packet),
-        Ok(Err(error)) => Err(AskError::Read { protocol, local: socket.local_addr().ok(), remote, error }),
-        Err(_) => Err(AskError::Timeout { protocol, local: socket.local_addr().ok(), remote }),
-    }
+    ignored: Counter,
+    places: Box<[Place]>,
 }
 
-/// A socket that hears only this upstream. The kernel picks a random port.
-fn connected(remote: SocketAddr, source: Option<IpAddr>) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(remote), Type::DGRAM.nonblocking(), None)?;
-    if source.is_some() {
-        socket.bind(&local_address(remote, source).into())?;
-    }
-    socket.connect(&remote.into())?;
-    UdpSocket::from_std(socket.into())
+/// What one thread has in use.
+#[derive(Default)]
+struct Place {
+    current: Mutex<Option<Arc<Port>>>,
+    open: Arc<AtomicUsize>,
 }
 
-async fn receive(socket: &UdpSocket, ask: &Ask, id: u16, ignored: &Counter) -> io::Result<Packet> {
-    loop {
-        // An ICMP error shows as an error only: the socket does not become readable by it.
-        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
-        if ready.is_error()
-            && let Some(error) = socket.take_error()?
-        {
-            return Err(error);
+thread_local! {
+    static THREAD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Relaxed)
+    };
+}
+
+impl Ports {
+    pub(super) fn new(remote: SocketAddr, source: Option<IpAddr>, ignored: Counter) -> Self {
+        let places = (0..THREADS).map(|_| Place::default()).collect();
+        Self { remote, source, ignored, places }
+    }
+
+    /// Asks, and waits at most `patience`. What is no answer to the question is passed over, and the wait goes on.
+    /// An ICMP error ends it at once.
+    pub(super) async fn exchange(&self, ask: &Arc<Ask>, patience: Duration) -> Result<Packet, AskError> {
+        let (port, waiting) = self.enter(ask, patience)?;
+        let answer = waiting.answer().await;
+        let (protocol, remote) = (Protocol::Udp, self.remote);
+        match answer {
+            Ok(packet) => Ok(packet),
+            Err(Fault::Timeout) => Err(AskError::Timeout { protocol, local: port.local(), remote }),
+            Err(Fault::Socket(kind)) => {
+                Err(AskError::Read { protocol, local: port.local(), remote, error: kind.into() })
+            }
         }
-        let received = BUFFER
-            .with_borrow_mut(|buffer| socket.try_recv(buffer).map(|length| answer_to(ask, id, &buffer[..length])));
-        match received {
-            Ok(Some(packet)) => return Ok(packet),
-            Ok(None) => ignored.inc(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+    }
+
+    /// A port with this query among those that wait.
+    fn enter(&self, ask: &Arc<Ask>, patience: Duration) -> Result<(Arc<Port>, Waiting), AskError> {
+        let place = &self.places[THREAD.with(|number| number % THREADS)];
+        let now = Instant::now();
+        let mut current = place.current();
+        if let Some(port) = current.as_ref() {
+            let worn = port.age(now) >= LIFE || port.sent() >= QUERIES;
+            if (!worn || place.open.load(Relaxed) >= MOST_PORTS)
+                && let Some(waiting) = Waiting::start(port, ask, now + patience)
+            {
+                return Ok((Arc::clone(port), waiting));
+            }
+        }
+        let error = |error| AskError::Dial { protocol: Protocol::Udp, remote: self.remote, error };
+        let port = Port::open(self.remote, self.source, LIFE, self.ignored.clone(), Arc::clone(&place.open));
+        let port = port.map_err(error)?;
+        let Some(waiting) = Waiting::start(&port, ask, now + patience) else {
+            return Err(error(io::ErrorKind::ResourceBusy.into()));
+        };
+        if let Some(old) = current.replace(Arc::clone(&port)) {
+            old.retire();
+        }
+        Ok((port, waiting))
+    }
+}
+
+impl Place {
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Port>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A query under way. Dropping it tells the port that nobody waits any more.
+struct Waiting {
+    port: Arc<Port>,
+    id: u16,
+    reply: oneshot::Receiver<Result<Packet, Fault>>,
+}
+
+impl Waiting {
+    fn start(port: &Arc<Port>, ask: &Arc<Ask>, deadline: Instant) -> Option<Self> {
+        let (sender, reply) = oneshot::channel();
+        let id = port.enter(Arc::clone(ask), deadline, sender)?;
+        Some(Self { port: Arc::clone(port), id, reply })
+    }
+
+    async fn answer(mut self) -> Result<Packet, Fault> {
+        let reply = (&mut self.reply).await;
+        reply.unwrap_or(Err(Fault::Socket(io::ErrorKind::UnexpectedEof)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.reply.is_terminated() {
+            self.port.leave(self.id);
         }
     }
 }

@@ -80,12 +80,14 @@ impl PacketHeader {
 }
 
 impl Packet {
-    /// Takes an answer as it came from an upstream.
+    /// Takes an answer as it came from an upstream. Of one that says that it is truncated, and that ends in the middle of
+    /// a record, the question is kept: such is what firewalls and old servers leave of a long answer.
     ///
     /// # Errors
     /// The bytes are no well-formed message, or have no question.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let scan = Scan::of(bytes)?;
+        let cut = Flags::of_message(bytes).truncated();
+        let scan = Scan::of(bytes).or_else(|error| if cut { Scan::of_question(bytes) } else { Err(error) })?;
         let question = scan.question.clone().ok_or(WireError::Short)?;
         let rcode = Rcode(scan.flags.rcode().0 | u16::from(scan.extended_rcode) << 4);
         let Some((index, opt)) = scan.opt else {
@@ -105,7 +107,9 @@ impl Packet {
         let count = |section| entries.iter().filter(|entry| entry.section == section).count() as u16;
         let mut bytes = Box::<[u8]>::from(&bytes[..end]);
         // The header counts what is there, now that the OPT record is not.
-        bytes[10..12].copy_from_slice(&count(2).to_be_bytes());
+        for section in 0..3 {
+            bytes[6 + 2 * section..][..2].copy_from_slice(&count(section as u8).to_be_bytes());
+        }
         let stored = Stored {
             bytes,
             flags: scan.flags,
@@ -228,6 +232,22 @@ struct Scan {
 
 impl Scan {
     fn of(bytes: &[u8]) -> Result<Self, WireError> {
+        let (mut scan, mut reader, counts) = Self::head(bytes)?;
+        for (section, &count) in counts.iter().enumerate() {
+            for _ in 0..count {
+                scan.record(&mut reader, section as u8)?;
+            }
+        }
+        scan.end = reader.position();
+        Ok(scan)
+    }
+
+    /// Header and question alone.
+    fn of_question(bytes: &[u8]) -> Result<Self, WireError> {
+        Self::head(bytes).map(|(scan, _, _)| scan)
+    }
+
+    fn head(bytes: &[u8]) -> Result<(Self, Reader<'_>, [u16; 3]), WireError> {
         let mut reader = Reader::at(bytes, 2);
         let flags = Flags(reader.u16()?);
         let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
@@ -240,7 +260,7 @@ impl Scan {
             }
             _ => return Err(WireError::Questions),
         };
-        let mut scan = Self {
+        let scan = Self {
             flags,
             question,
             question_end: reader.position(),
@@ -248,15 +268,9 @@ impl Scan {
             opt: None,
             extended_rcode: 0,
             ede: None,
-            end: 0,
+            end: reader.position(),
         };
-        for (section, &count) in counts[1..].iter().enumerate() {
-            for _ in 0..count {
-                scan.record(&mut reader, section as u8)?;
-            }
-        }
-        scan.end = reader.position();
-        Ok(scan)
+        Ok((scan, reader, [counts[1], counts[2], counts[3]]))
     }
 
     fn record(&mut self, reader: &mut Reader<'_>, section: u8) -> Result<(), WireError> {

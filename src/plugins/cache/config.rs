@@ -14,6 +14,8 @@ const CAPACITY: u64 = 9984;
 /// CoreDNS never goes below this, whatever is written.
 const LEAST_CAPACITY: u64 = 1024;
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
+/// How often what has ended is taken out of the store.
+const SWEEP: Duration = Duration::from_secs(30);
 
 /// The `cache` directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,11 +254,21 @@ impl Build for Config {
             disabled: [zone_set(&self.disabled[0])?, zone_set(&self.disabled[1])?],
             keep_ttl: self.keep_ttl,
             store: Arc::clone(&store),
+            flights: Arc::default(),
             metrics,
             clock: Box::new(std::time::Instant::now),
         };
+        block.task(sweep(Arc::clone(&store)));
         block.link(CachePlugin(Arc::new(keeper)));
         Ok(())
+    }
+}
+
+/// Takes what has ended out of the store, so that its memory is free before its place is needed.
+async fn sweep(store: Arc<AnswerCache>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        store.sweep(std::time::Instant::now());
     }
 }
 

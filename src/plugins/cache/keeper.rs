@@ -8,9 +8,9 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    cache::{Age, AnswerCache, Class, Entry, Half, Key, Limits, classify},
-    chain::{Context, ZoneSet},
-    wire::{Body, Ede, Origin, Packet, Rcode, Response},
+    cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, classify},
+    chain::{Context, Transport, ZoneSet},
+    wire::{Body, Ede, Failure, Origin, Packet, Question, Rcode, Response},
 };
 
 /// What the directive says, and the store that it says it of.
@@ -24,6 +24,8 @@ pub(super) struct Keeper {
     pub(super) disabled: [ZoneSet; 2],
     pub(super) keep_ttl: bool,
     pub(super) store: Arc<AnswerCache>,
+    /// Misses that are being asked for right now.
+    pub(super) flights: Arc<Flights<Response>>,
     pub(super) metrics: Vec<Metrics>,
     /// What time it is when an answer comes.
     pub(super) clock: Clock,
@@ -43,24 +45,46 @@ impl Keeper {
         &self.metrics[usize::from(cx.place.server)]
     }
 
+    /// Joins those who ask the same right now, or is the first. What RD and the transport change is kept apart.
+    pub(super) fn board(&self, cx: &Context) -> Boarding<Response> {
+        let kind = u8::from(cx.transport == Transport::Tcp) | u8::from(cx.query.flags.recursion_desired()) << 1;
+        self.flights.board(&Key::of(cx.question(), &cx.query), kind)
+    }
+
+    /// The answer to somebody else's question that was equal to this one. It is kept by whoever asked.
+    pub(super) fn shared_answer(&self, answer: Option<Response>, question: &Question) -> Response {
+        let Some(mut response) = answer else {
+            let lost = Failure::Server("the query that this one waited for was lost".into());
+            return Response::failure(Rcode::SERVFAIL, lost);
+        };
+        if let Body::Packet(packet) = &response.body
+            && let Some(storable) = classify(packet, question, &self.limits)
+            && storable.class != Class::Failure
+        {
+            response.body = Body::Packet(packet.clone().with_ttl(seconds(storable.ttl)));
+        }
+        response.origin = Origin::Stored;
+        response
+    }
+
     /// The answer to give. An answer and a denial are both there only if `prefer_positive` keeps the answer, or if
     /// the denial is a failure, which gives way.
     pub(super) fn find(&self, key: &Key, now: Instant) -> Option<Found> {
-        let success = self.usable(Half::Success, key, now);
+        let Kept { success, denial } = self.store.find(key);
+        let success = success.and_then(|entry| self.usable(Half::Success, entry, now));
         if let Some(found) = &success
             && (matches!(found.age, Age::Fresh(_)) || self.prefer_positive && found.entry.class() == Class::Success)
         {
             return success;
         }
-        match self.usable(Half::Denial, key, now) {
+        match denial.and_then(|entry| self.usable(Half::Denial, entry, now)) {
             Some(denial) if denial.entry.class() == Class::Failure => success.or(Some(denial)),
             Some(denial) if matches!(denial.age, Age::Fresh(_)) => Some(denial),
             denial => success.or(denial),
         }
     }
 
-    fn usable(&self, half: Half, key: &Key, now: Instant) -> Option<Found> {
-        let entry = self.store.find(half, key)?;
+    fn usable(&self, half: Half, entry: Arc<Entry>, now: Instant) -> Option<Found> {
         let age = entry.age(now);
         let usable = match age {
             Age::Fresh(_) => true,
@@ -154,7 +178,12 @@ impl Keeper {
     fn must_stay(&self, key: &Key, next: Class, now: Instant) -> bool {
         self.prefer_positive
             && next == Class::Empty
-            && self.usable(Half::Success, key, now).is_some_and(|found| found.entry.class() == Class::Success)
+            && self
+                .store
+                .find(key)
+                .success
+                .and_then(|entry| self.usable(Half::Success, entry, now))
+                .is_some_and(|found| found.entry.class() == Class::Success)
     }
 
     /// What is newer is true: an answer ends a denial, and a denial an answer. A failure ends neither.

@@ -51,12 +51,19 @@ pub(super) fn evictions(registry: &Registry, server: &str, zones: &str) -> [Coun
 
 /// Sizes are read when somebody scrapes. The servers of a block share one store, and each shows its size.
 pub(super) fn sample(registry: &Registry, store: &Weak<AnswerCache>, servers: &[String], zones: &str) {
-    let (store, servers, zones) = (Weak::clone(store), servers.to_vec(), zones.to_owned());
-    registry.sampled_gauge("coredns_cache_entries", "Answers in the cache.", &WITH_TYPE, move || {
-        let store = store.upgrade()?;
-        let halves = [("success", Half::Success), ("denial", Half::Denial)];
-        let sizes = halves.map(|(name, half)| (name, store.len(half) as i64));
-        let row = |server: &String, half: &str| vec![server.clone(), half.to_owned(), zones.clone(), String::new()];
-        Some(servers.iter().flat_map(|server| sizes.map(|(half, size)| (row(server, half), size))).collect())
-    });
+    type Size = fn(&AnswerCache, Half) -> i64;
+    let gauges: [(&str, &str, Size); 2] = [
+        ("coredns_cache_entries", "Answers in the cache.", |store, half| store.len(half) as i64),
+        ("seamark_cache_bytes", "Octets of memory that the answers in the cache take.", AnswerCache::bytes),
+    ];
+    for (name, help, size) in gauges {
+        let (store, servers, zones) = (Weak::clone(store), servers.to_vec(), zones.to_owned());
+        registry.sampled_gauge(name, help, &WITH_TYPE, move || {
+            let store = store.upgrade()?;
+            let halves = [("success", Half::Success), ("denial", Half::Denial)];
+            let sizes = halves.map(|(name, half)| (name, size(&store, half)));
+            let row = |server: &String, half: &str| vec![server.clone(), half.to_owned(), zones.clone(), String::new()];
+            Some(servers.iter().flat_map(|server| sizes.map(|(half, size)| (row(server, half), size))).collect())
+        });
+    }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::{
-    cache::{Age, Key, Refresh},
-    chain::{Asker, Context, Directive, Plugin, Rest, Step, Transport},
+    cache::{Age, Boarding, Key, Refresh},
+    chain::{Asker, Context, Directive, Plugin, Rest, Step, Transport, Waiting},
     wire::{Origin, Rcode, Response},
 };
 use config::Stale;
@@ -51,6 +51,25 @@ impl Plugin for CachePlugin {
             (Age::Ended(_), _) => {
                 self.refresh_behind(&found, cx, rest);
                 self.0.stale_answer(&found, cx).into()
+            }
+        }
+    }
+
+    /// A miss that must wait waits together with those that are equal: one of them asks.
+    fn waiting(&self, cx: &Context, answer: Waiting<Response>) -> Waiting<Response> {
+        let question = cx.question();
+        if !self.0.zones.contains(&question.name) {
+            return answer;
+        }
+        match self.0.board(cx) {
+            Boarding::Pilot(pilot) => Box::pin(async move {
+                let response = answer.await;
+                pilot.land(&response);
+                response
+            }),
+            Boarding::Passenger(passenger) => {
+                let (keeper, question) = (Arc::clone(&self.0), question.clone());
+                Box::pin(async move { keeper.shared_answer(passenger.arrive().await, &question) })
             }
         }
     }
@@ -116,7 +135,14 @@ async fn ask(keeper: &Keeper, cx: &Context, asker: Asker, refresh: Option<&Refre
     // As over TCP, so that nothing comes back cut to this one client's size.
     let mut cx = cx.clone();
     cx.transport = Transport::Tcp;
-    let mut response = asker.ask(cx.clone()).await?;
+    let mut response = match keeper.board(&cx) {
+        Boarding::Pilot(pilot) => {
+            let response = asker.ask(cx.clone()).await?;
+            pilot.land(&response);
+            response
+        }
+        Boarding::Passenger(passenger) => keeper.shared_answer(passenger.arrive().await, cx.question()),
+    };
     let useful = matches!(response.rcode, Rcode::NOERROR | Rcode::NXDOMAIN) && !response.truncated;
     if !useful || !keeper.answers(&cx, &response) {
         return None;

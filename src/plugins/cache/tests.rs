@@ -81,6 +81,7 @@ fn bench(settings: Settings, answers: impl IntoIterator<Item = Response>) -> Ben
         disabled: [disabled.clone(), disabled],
         keep_ttl: settings.keep_ttl,
         store: Arc::new(AnswerCache::new(bounds, metrics::evictions(&registry, "dns://:53", "."))),
+        flights: Arc::default(),
         metrics: vec![Metrics::register(&registry, "dns://:53", ".")],
         clock: Box::new(move || *time.lock().unwrap()),
     };

@@ -53,7 +53,7 @@ impl Plugin for Forwarding {
         let question = cx.question();
         let Some(mut at) = taker(&self.lines, question, 0) else { return Step::Next };
         let Some(mut place) = self.lines[at].enter() else { return self.lines[at].refuse().into() };
-        let ask = Ask { question: question.clone(), flags: cx.query.flags, edns: cx.query.edns.clone() };
+        let ask = Arc::new(Ask { question: question.clone(), flags: cx.query.flags, edns: cx.query.edns.clone() });
         let (lines, transport) = (Arc::clone(&self.lines), cx.transport);
         Step::Wait(Box::pin(async move {
             loop {

@@ -1,12 +1,13 @@
 use std::{
+    pin::pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     runtime::Handle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     chain::Transport,
-    upstream::{Ask, AskError, Attempts, Policy, Protocol, Upstream},
+    upstream::{Ask, AskError, Attempts, Order, Policy, Protocol, Upstream},
     wire::{Ede, Failure, Flags, Packet, Rcode, Response},
 };
 
@@ -25,8 +26,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_secs(1);
 /// Least time between two probes, whatever is written.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
-/// How long the first upstream has the query to itself.
-const HEAD_START: Duration = Duration::from_millis(300);
+/// How long the whole of an answer that did not fit into a datagram may take.
+const RETRY: Duration = Duration::from_secs(1);
+/// One of so many queries goes to an upstream that was slow lately.
+const EXPLORE: usize = 32;
 /// Between rounds in which all have failed at once, so that a query without a limit of attempts does not spin.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -72,27 +75,41 @@ impl Proxy {
     }
 
     /// Asks one upstream after the other until one answers.
-    pub(super) async fn ask(&self, ask: &Ask, transport: Transport) -> Response {
+    pub(super) async fn ask(&self, ask: &Arc<Ask>, transport: Transport) -> Response {
         let members = self.members();
         let all_down = members.iter().all(|member| self.is_down(member));
-        let random = || rand::random::<u32>() as usize;
-        let order = if all_down {
+        if all_down {
             self.metrics.all_down.inc();
             if self.options.fail_fast {
                 return nobody();
             }
-            // Perhaps it is the probing that fails: spread over all.
-            Policy::Random.order(members.len(), random)
-        } else {
-            self.policy.order(members.len(), random)
-        };
+        }
         let most = self.options.max_attempts.unwrap_or(2 * members.len());
-        match self.race(&members, all_down, Attempts::new(order, most), ask, transport).await {
+        let attempts = Attempts::new(self.order(&members, all_down), most);
+        match self.race(&members, all_down, attempts, ask, transport).await {
             Ok(packet) => answered(packet),
             Err(Remains { refusal: Some(packet), .. }) => answered(packet),
             Err(Remains { error: Some(error), .. }) => failed(&error),
             Err(Remains { error: None, refusal: None }) => nobody(),
         }
+    }
+
+    /// The order in which to ask. Where the policy does not care, those that were slow lately go last.
+    fn order(&self, members: &[Arc<Member>], all_down: bool) -> Order {
+        let random = || rand::random::<u32>() as usize;
+        if all_down {
+            // Perhaps it is the probing that fails: spread over all.
+            return Policy::Random.order(members.len(), random);
+        }
+        let mut order = self.policy.order(members.len(), random);
+        // Now and then as the policy says: who was slow may be fast again.
+        if members.len() > 1 && self.policy.is_indifferent() && !random().is_multiple_of(EXPLORE) {
+            let times =
+                members.iter().filter(|member| !self.is_down(member)).map(|member| member.upstream.rtt.smoothed());
+            let best = times.min().unwrap_or_default();
+            order.sort_by_key(|&index| members[index].upstream.rtt.is_slow(best));
+        }
+        order
     }
 
     /// The first usable answer. A slow upstream gets company after its head start.
@@ -101,87 +118,112 @@ impl Proxy {
         members: &[Arc<Member>],
         all_down: bool,
         mut attempts: Attempts,
-        ask: &Ask,
+        ask: &Arc<Ask>,
         transport: Transport,
     ) -> Result<Packet, Remains> {
         let end = Instant::now() + DEADLINE;
         let usable = |index: usize| all_down || !self.is_down(&members[index]);
-        let mut running = FuturesUnordered::new();
+        let attempt = |index: usize| async move { (index, self.exchange(&members[index], ask, transport, end).await) };
         let mut remains = Remains::default();
-        let mut last = 0;
+        let Some(mut last) = attempts.next(usable) else { return Err(remains) };
+        // Nearly always the first is good, and then no more than this is needed.
+        let mut first = pin!(attempt(last));
+        let mut running = FuturesUnordered::new();
+        let company = self.policy.is_indifferent() && attempts.has_untried(usable);
+        let mut done = if company {
+            timeout(self.head_start(&members[last]), &mut first).await.ok()
+        } else {
+            Some(first.as_mut().await)
+        };
+        if done.is_none() {
+            running.push(Box::pin(first) as BoxFuture<'_, _>);
+        }
         let mut refusals = 0;
         loop {
+            match done.take() {
+                Some((_, Ok(packet))) if self.options.failover.contains(&packet.header().rcode()) => {
+                    remains.refusal = Some(packet);
+                    refusals += 1;
+                    if refusals >= members.len() {
+                        return Err(remains);
+                    }
+                }
+                Some((_, Ok(packet))) => return Ok(packet),
+                Some((index, Err(error))) => {
+                    self.probe(&members[index]);
+                    remains.error = Some(error);
+                }
+                // The head start is over.
+                None if running.len() == 1 && self.policy.is_indifferent() && attempts.has_untried(usable) => {
+                    // It may be dead, which nobody would see if the other one always answers first.
+                    members[last].upstream.rtt.late(self.head_start(&members[last]));
+                    self.probe(&members[last]);
+                    if let Some(index) = attempts.next(usable) {
+                        running.push(Box::pin(attempt(index)));
+                        last = index;
+                    }
+                }
+                None => {}
+            }
             if running.is_empty() {
                 let all_have_failed = attempts.is_round_over() && remains.error.is_some();
                 let Some(index) = attempts.next(usable).filter(|_| Instant::now() < end) else { return Err(remains) };
                 if all_have_failed {
                     sleep(BREATH).await;
                 }
-                running.push(self.attempt(members, index, ask, transport, end));
+                running.push(Box::pin(attempt(index)));
                 last = index;
             }
             let company = self.policy.is_indifferent() && running.len() == 1 && attempts.has_untried(usable);
-            tokio::select! {
-                biased;
-                Some((index, result)) = running.next() => match result {
-                    Ok(packet) if self.options.failover.contains(&packet.header().rcode()) => {
-                        remains.refusal = Some(packet);
-                        refusals += 1;
-                        if refusals >= members.len() {
-                            return Err(remains);
-                        }
-                    }
-                    Ok(packet) => return Ok(packet),
-                    Err(error) => {
-                        self.probe(&members[index]);
-                        remains.error = Some(error);
-                    }
-                },
-                () = sleep(HEAD_START), if company => {
-                    // It may be dead, which nobody would see if the other one always answers first.
-                    self.probe(&members[last]);
-                    if let Some(index) = attempts.next(usable) {
-                        running.push(self.attempt(members, index, ask, transport, end));
-                    }
-                }
-            }
+            done = if company {
+                timeout(self.head_start(&members[last]), running.next()).await.ok().flatten()
+            } else {
+                running.next().await
+            };
         }
     }
 
-    async fn attempt(
-        &self,
-        members: &[Arc<Member>],
-        index: usize,
-        ask: &Ask,
-        transport: Transport,
-        end: Instant,
-    ) -> (usize, Result<Packet, AskError>) {
-        (index, self.exchange(&members[index], ask, transport, end).await)
+    fn head_start(&self, member: &Member) -> Duration {
+        member.upstream.rtt.head_start()
     }
 
     async fn exchange(
         &self,
         member: &Member,
-        ask: &Ask,
+        ask: &Arc<Ask>,
         transport: Transport,
         end: Instant,
     ) -> Result<Packet, AskError> {
         let options = &self.options;
         let stream = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
         let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
-        let packet = self.once(member, ask, protocol, end).await?;
-        if packet.header().truncated() && !stream && options.prefer_udp {
-            return self.once(member, ask, Protocol::Tcp, end).await;
+        let packet = self.once(member, ask, protocol, options.read_timeout, end).await?;
+        if stream || !packet.header().truncated() {
+            return Ok(packet);
         }
-        Ok(packet)
+        // RFC 7766 section 5: what did not fit is asked again over TCP. It is worth keeping even if it does not fit this
+        // client either, who then comes over TCP.
+        let patience = if transport == Transport::Tcp { options.read_timeout } else { options.read_timeout.min(RETRY) };
+        match self.once(member, ask, Protocol::Tcp, patience, end).await {
+            Err(_) if transport == Transport::Udp => Ok(packet),
+            whole => whole,
+        }
     }
 
-    async fn once(&self, member: &Member, ask: &Ask, protocol: Protocol, end: Instant) -> Result<Packet, AskError> {
+    async fn once(
+        &self,
+        member: &Member,
+        ask: &Arc<Ask>,
+        protocol: Protocol,
+        patience: Duration,
+        end: Instant,
+    ) -> Result<Packet, AskError> {
         let start = Instant::now();
-        let patience = self.options.read_timeout.min(end.saturating_duration_since(start));
+        let patience = patience.min(end.saturating_duration_since(start));
         let answer = member.upstream.ask(ask, protocol, patience).await?;
-        let rcode = answer.packet.header().rcode();
-        member.metrics.answered(protocol, answer.kept, rcode, start.elapsed());
+        let (rcode, took) = (answer.packet.header().rcode(), start.elapsed());
+        member.upstream.rtt.sample(took);
+        member.metrics.answered(protocol, answer.kept, rcode, took);
         Ok(answer.packet)
     }
 
@@ -192,6 +234,7 @@ impl Proxy {
         }
         let flags = Flags(if self.options.probe_recursion { Flags::RD } else { 0 });
         let ask = Ask { question: self.options.probe.clone(), flags, edns: None };
+        let ask = Arc::new(ask);
         let protocol = if self.options.force_tcp { Protocol::Tcp } else { Protocol::Udp };
         let every = self.options.probe_every.max(LEAST_PAUSE);
         let (max_fails, member) = (self.options.max_fails, Arc::clone(member));
@@ -200,8 +243,10 @@ impl Proxy {
             // As soon as nobody else holds it, the site that asked it is gone.
             while Arc::strong_count(&member) > 1 {
                 let was_down = upstream.health.is_down(max_fails);
+                let start = Instant::now();
                 match upstream.ask(&ask, protocol, PROBE).await {
                     Ok(_) => {
+                        upstream.rtt.renew(start.elapsed());
                         if was_down {
                             tracing::info!(target: "plugin/forward", "upstream {to} answers again");
                         }

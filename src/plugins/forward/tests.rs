@@ -108,7 +108,7 @@ fn nobody_is_asked_if_all_are_down_and_the_line_says_so() {
         for _ in 0..3 {
             line.proxy.members()[0].upstream.health.probe_failed();
         }
-        let ask = Ask { question: question("example.org"), flags: crate::wire::Flags(0), edns: None };
+        let ask = Arc::new(Ask { question: question("example.org"), flags: crate::wire::Flags(0), edns: None });
         let response = line.proxy.ask(&ask, Transport::Udp).await;
         assert_eq!(response.rcode, Rcode::SERVFAIL);
         assert_eq!(response.ede.unwrap().code, Ede::NO_REACHABLE_AUTHORITY);

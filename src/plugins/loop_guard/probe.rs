@@ -1,6 +1,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -33,6 +33,7 @@ pub(super) fn name(zone: &Name) -> Result<Name, NameError> {
 pub(super) async fn send(probe: Name, address: SocketAddr, registry: &Registry, watch: &Watch) {
     let ourselves = Upstream::new(reachable(address), &Connecting::default(), Handle::current(), registry);
     let ask = Ask { question: Question::new(probe, RecordType::HINFO), flags: Flags(Flags::RD), edns: None };
+    let ask = Arc::new(ask);
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         // Only what one probe brings back counts: those that an upstream leaves unanswered are no loop.

@@ -1,0 +1,166 @@
+//! Queries over UDP: a batch comes in with one system call, is answered in place, and leaves with another.
+//!
+//! ```text
+//!   receive.rs ──► answer::handle ──► send.rs            answered at once
+//!                        └──► Job ──► Outbox ──► send.rs  had to wait for somebody
+//! ```
+
+mod receive;
+mod send;
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use smallvec::SmallVec;
+use tokio::{io::Interest, net::UdpSocket as AsyncSocket, sync::Notify, time::timeout};
+
+use super::{
+    answer::{Arrival, Finished, Handled, Job, handle},
+    duty::Duty,
+};
+use crate::{chain::Transport, wire::MAX_MESSAGE};
+use receive::Receiver;
+use send::Sender;
+
+/// How many datagrams one system call takes or gives.
+const BATCH: usize = 32;
+/// Batches that are answered before others on the same core get a turn.
+const TURN: usize = 8;
+/// How often a socket that was given up looks whether all its queries are answered.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Where a datagram came from, and which address it was sent to.
+#[derive(Clone, Copy)]
+struct Letter {
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+/// An answer and where it goes.
+struct Reply<'a> {
+    bytes: &'a [u8],
+    letter: Letter,
+}
+
+/// Answers queries that come to one socket until the address is given up.
+pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
+    let bound = socket.local_addr()?;
+    let socket = Arc::new(AsyncSocket::from_std(socket)?);
+    let mut receiver = Receiver::new(bound);
+    let mut desk = Desk {
+        sender: Sender::new(bound),
+        socket: Arc::clone(&socket),
+        outbox: Arc::default(),
+        duty,
+        // Mostly untouched, and so mostly not there: the kernel gives a page when it is written first.
+        answers: vec![0; BATCH * MAX_MESSAGE].into(),
+    };
+    let outbox = Arc::clone(&desk.outbox);
+    let mut ended = desk.duty.clone();
+    loop {
+        tokio::select! {
+            ready = socket.readable() => {
+                ready?;
+                for _ in 0..TURN {
+                    let received = socket.try_io(Interest::READABLE, || {
+                        let count = receiver.receive(&socket)?;
+                        desk.answer(&receiver);
+                        // A batch that is not full has emptied the queue: no need to ask once more.
+                        if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+                    });
+                    match received {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                        // An ICMP error of an earlier answer, say: of no concern to the next query.
+                        Err(error) => tracing::debug!(%error, "receive failed"),
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+            () = outbox.news.notified() => desk.send_late(),
+            () = ended.ended() => {
+                // What is in the socket's queue already is still answered.
+                while receiver.receive(&socket).is_ok() {
+                    desk.answer(&receiver);
+                }
+                break;
+            }
+        }
+    }
+    // So is what waits for somebody; each such query holds the outbox.
+    while Arc::strong_count(&outbox) > 2 {
+        _ = timeout(LOOK, outbox.news.notified()).await;
+        desk.send_late();
+    }
+    Ok(())
+}
+
+/// Where the queries of one socket are answered.
+struct Desk {
+    sender: Sender,
+    socket: Arc<AsyncSocket>,
+    outbox: Arc<Outbox>,
+    duty: Duty,
+    answers: Box<[u8]>,
+}
+
+impl Desk {
+    /// Answers the batch that was received last.
+    fn answer(&mut self, receiver: &Receiver) {
+        let now = Instant::now();
+        self.duty.refresh();
+        let Some((site, listener)) = self.duty.site() else { return };
+        let mut replies: SmallVec<[Reply<'_>; BATCH]> = SmallVec::new();
+        for ((letter, query), out) in receiver.letters().zip(self.answers.chunks_exact_mut(MAX_MESSAGE)) {
+            let Letter { peer, local } = letter;
+            let arrival = Arrival { listener, peer, local, transport: Transport::Udp, now };
+            match handle(site, arrival, query, self.duty.parking(), out) {
+                Handled::Reply(length) => replies.push(Reply { bytes: &out[..length], letter }),
+                Handled::Nothing => {}
+                Handled::Parked(job) => {
+                    tokio::spawn(finish(job, letter, Arc::clone(&self.outbox)));
+                }
+            }
+        }
+        self.sender.send(&replies, &self.duty, &self.socket);
+    }
+
+    /// Sends what is in the outbox.
+    fn send_late(&mut self) {
+        let finished = std::mem::take(&mut *self.outbox.finished());
+        let replies: SmallVec<[Reply<'_>; BATCH]> =
+            finished.iter().map(|(finished, letter)| Reply { bytes: &finished.bytes, letter: *letter }).collect();
+        for batch in replies.chunks(BATCH) {
+            self.sender.send(batch, &self.duty, &self.socket);
+        }
+    }
+}
+
+/// Answers to queries that had to wait: those of one moment leave with one system call.
+#[derive(Default)]
+struct Outbox {
+    finished: Mutex<Vec<(Finished, Letter)>>,
+    news: Notify,
+}
+
+impl Outbox {
+    fn finished(&self) -> MutexGuard<'_, Vec<(Finished, Letter)>> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the answer and puts it into the outbox.
+async fn finish(job: Box<Job>, letter: Letter, outbox: Arc<Outbox>) {
+    let answer = job.finish().await;
+    let mut finished = outbox.finished();
+    finished.push((answer, letter));
+    let first = finished.len() == 1;
+    drop(finished);
+    if first {
+        outbox.news.notify_one();
+    }
+}
