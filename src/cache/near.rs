@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use super::{Kept, Key};
 
 /// Places of a thread. A key has one; whoever is asked later takes it.
-const PLACES: usize = 1024;
+const PLACES: usize = 4096;
 /// Longer answers are not copied: a thread holds on to 4 MiB at most.
 const LONGEST: usize = 4096;
 /// After so many hits the store is asked again, so that it knows what is in use when somebody has to go.
