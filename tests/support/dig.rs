@@ -11,6 +11,8 @@ pub(crate) struct Reply {
     pub(crate) answer: Vec<String>,
     pub(crate) authority: Vec<String>,
     pub(crate) additional: Vec<String>,
+    /// Codes of extended errors (RFC 8914).
+    pub(crate) ede: Vec<String>,
     /// The text as it came.
     pub(crate) text: String,
 }
@@ -33,6 +35,8 @@ fn parse(text: &str) -> Reply {
         } else if let Some(flags) = line.strip_prefix(";; flags: ") {
             let flags = flags.split(';').next().unwrap_or_default();
             reply.flags = flags.split_whitespace().map(str::to_owned).collect();
+        } else if let Some(error) = line.strip_prefix("; EDE: ") {
+            reply.ede.extend(error.split([' ', ':']).next().map(str::to_owned));
         } else if line.starts_with(";; ANSWER SECTION") {
             section = Some(&mut reply.answer);
         } else if line.starts_with(";; AUTHORITY SECTION") {
@@ -62,6 +66,7 @@ impl Reply {
             answer: sorted(&self.answer),
             authority: sorted(&self.authority),
             additional: sorted(&self.additional),
+            ede: Vec::new(),
             text: String::new(),
             ..self.clone()
         }

@@ -77,7 +77,8 @@ impl Server {
         Self { child, port, directory }
     }
 
-    fn wait_until_it_answers(&self) {
+    /// Waits until there is any answer.
+    pub(crate) fn wait_until_it_answers(&self) {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(15) {
             let reply = dig::ask(self.port, &["probe.invalid.", "A", "+tcp", "+time=1"]);
