@@ -2,6 +2,7 @@
 
 pub(crate) mod apiserver;
 pub(crate) mod cast;
+pub(crate) mod client;
 pub(crate) mod dig;
 pub(crate) mod expect;
 pub(crate) mod message;

@@ -32,7 +32,8 @@ pub(crate) enum Act {
     Close,
 }
 
-/// Makes octets from a query and a good reply to it.
+/// Makes octets from a query and a good reply to it, which ends with its one record: owner, TYPE, CLASS, TTL, RDLENGTH and
+/// four octets of data, 16 octets in all.
 pub(crate) type Forge = dyn Fn(&[u8], Vec<u8>) -> Vec<u8> + Send + Sync;
 
 /// What is done over each transport.
@@ -218,9 +219,16 @@ fn serve_connection(mut stream: TcpStream, state: &Mutex<State>) {
         }
         let Some((asked, acts)) = learn(state, &query, true) else { continue };
         let (mut writer, closer) = (stream.try_clone().expect("a stream"), stream.try_clone().expect("a stream"));
-        perform(query, asked, acts, true, move |octets| writer.write_all(octets).is_ok(), move || {
-            _ = closer.shutdown(Shutdown::Both);
-        });
+        perform(
+            query,
+            asked,
+            acts,
+            true,
+            move |octets| writer.write_all(octets).is_ok(),
+            move || {
+                _ = closer.shutdown(Shutdown::Both);
+            },
+        );
     }
 }
 
@@ -249,7 +257,9 @@ fn perform(
     let slow = acts.iter().any(|act| matches!(act, Act::Wait(_)));
     let play = move || {
         for act in acts {
-            let good = || Reply::parse("answer @ 60 A 192.0.2.53").octets(&query, &asked);
+            // Without an OPT record, so that the answer is the end of it.
+            let plain = || [&query[..11], &[0], &query[12..]].concat();
+            let good = || Reply::parse("answer @ 60 A 192.0.2.53").octets(&plain(), &asked);
             let message = match act {
                 Act::Wait(milliseconds) => {
                     pause(milliseconds);
