@@ -9,3 +9,4 @@ mod scenarios;
 mod serve;
 mod support;
 mod upstream_faults;
+mod upstream_load;

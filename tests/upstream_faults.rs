@@ -1,12 +1,7 @@
 //! Upstreams that misbehave: what the client sees, how soon, and what is counted.
 
 use std::{
-    fs,
-    io::ErrorKind,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +11,7 @@ use crate::support::{
     dig::Reply as Seen,
     message::{Reply, query},
     nameserver::{Act, Forge, Manner, NameServer},
-    server::{Server, eventually, free_port, http, pause},
+    server::{Server, eventually, free_port, metric, pause, resident},
 };
 
 /// What a client may wait for an answer, whatever the upstream does.
@@ -124,14 +119,6 @@ fn forwarding(upstream: &NameServer, properties: &str) -> (Server, u16) {
         upstream.address
     );
     (Server::start(&corefile), metrics)
-}
-
-/// The sum of all series of a family.
-fn metric(port: u16, family: &str) -> f64 {
-    let (_, text) = http(&format!("http://127.0.0.1:{port}/metrics"));
-    let of_family = |line: &&str| line.starts_with(&format!("{family}{{")) || line.starts_with(&format!("{family} "));
-    let value = |line: &str| line.rsplit(' ').next().and_then(|number| number.parse::<f64>().ok());
-    text.lines().filter(of_family).filter_map(value).sum()
 }
 
 /// Asks all questions at once, as somebody who waits for one would not see it; gives each answer and its time.
@@ -320,7 +307,7 @@ fn compression_bombs_cost_little() {
         upstream.address
     );
     let server = Server::start(&corefile);
-    let before = memory(&server);
+    let before = resident(&server);
     for number in 0..40 {
         let transport = ["", "+tcp"][number % 2];
         // Somebody asks in another spelling: what is kept is still the answer.
@@ -329,15 +316,8 @@ fn compression_bombs_cost_little() {
             assert_eq!(seen.status, "NOERROR", "{}", &seen.text[..seen.text.len().min(2000)]);
         }
     }
-    let grown = memory(&server).saturating_sub(before);
+    let grown = resident(&server).saturating_sub(before);
     assert!(grown < 60 << 10, "{grown} KiB more");
-}
-
-/// Resident memory, KiB.
-fn memory(server: &Server) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a process");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 fn answering() -> NameServer {
@@ -436,27 +416,4 @@ fn an_upstream_that_is_back_after_a_minute_is_asked_again() {
     let taken = comes_back("failfast_all_unhealthy_upstreams", Duration::from_secs(60));
     println!("asked again after {taken:?}");
     assert!(taken < Duration::from_millis(1200), "{taken:?}");
-}
-
-#[test]
-#[ignore = "single flight"]
-fn a_thousand_equal_questions_are_one() {
-    let upstream = NameServer::start();
-    let slow = Act::Answer(Reply::parse("answer @ 60 A 192.0.2.53"));
-    upstream.set("same.test.", Manner::both([Act::Wait(200), slow]));
-    let server = Server::start(&format!(".:{{port}} {{\n cache\n forward . {}\n}}\n", upstream.address));
-    let socket = client::socket(server.port, Duration::from_secs(3));
-    let answers = thread::scope(|scope| {
-        let count = scope.spawn(|| {
-            let mut reply = [0; 512];
-            (0..1000).take_while(|_| socket.recv(&mut reply).is_ok_and(|_| reply[3] & 0xF == GOOD)).count()
-        });
-        for id in 0..1000 {
-            socket.send(&query(id, "same.test.", "A")).expect("sent");
-        }
-        count.join().expect("no panic")
-    });
-    assert_eq!(answers, 1000);
-    let count = upstream.count();
-    assert_eq!(count.udp + count.tcp, 1);
 }

@@ -7,6 +7,7 @@ pub(crate) mod dig;
 pub(crate) mod expect;
 pub(crate) mod message;
 pub(crate) mod nameserver;
+pub(crate) mod quick;
 pub(crate) mod scenario;
 pub(crate) mod scripted;
 pub(crate) mod server;
