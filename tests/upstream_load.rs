@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use crate::support::{
     message::{Reply, query},
     nameserver::{Act, Manner, NameServer},
     quick::Quick,
-    server::{Background as _, Server, eventually, free_port, http, metric, pause, resident},
+    server::{Background as _, Server, directory, eventually, free_port, http, metric, pause, resident},
 };
 
 #[test]
@@ -110,6 +111,58 @@ fn fifty_thousand_questions_in_flight_are_all_answered() {
     assert!(largest < 256 << 10, "{largest} KiB");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     upstream.stop();
+}
+
+/// seamark, started with a limit of descriptors: what `ulimit` takes.
+fn limited(limit: &str, corefile: &str) -> Server {
+    let path = directory();
+    let script = path.join("limited");
+    let text = format!("#!/bin/sh\nulimit {limit}\nexec {} serve \"$@\"\n", env!("CARGO_BIN_EXE_seamark"));
+    fs::write(&script, text).expect("a script");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a script");
+    let server = Server::start_program(&script, corefile);
+    _ = fs::remove_dir_all(path);
+    server
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised() {
+    let server = limited("-Sn 256", ".:{port} {\n whoami\n}\n");
+    let text = fs::read_to_string(format!("/proc/{}/limits", server.id())).expect("a process");
+    let line = text.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert!(words[3] == words[4] && words[3] != "256", "{line}");
+}
+
+#[test]
+fn a_shortage_of_descriptors_is_not_taken_for_a_dead_upstream() {
+    let upstream = NameServer::start();
+    upstream.set("*.flood.test.", Manner::default());
+    upstream.set("ok.test.", Manner::both([Act::Answer(Reply::parse("answer @ 60 A 192.0.2.53"))]));
+    let metrics = free_port();
+    let server = limited(
+        "-n 150",
+        &format!(
+            ".:{{port}} {{\n prometheus 127.0.0.1:{metrics}\n forward . {} {{\n read_timeout 1s\n max_connect_attempts 1\n \
+             max_fails 1\n health_check 100ms\n }}\n}}\nlocal:{{port}} {{\n whoami\n}}\n",
+            upstream.address
+        ),
+    );
+    let socket = client::socket(server.port, Duration::from_secs(3));
+    for id in 0..250 {
+        socket.send(&query(id, &format!("n{id}.flood.test."), "A")).expect("sent");
+    }
+    let (code, taken) = client::time(server.port, "x.local.").expect("an answer");
+    assert!(code == GOOD && taken < Duration::from_millis(500), "{code} after {taken:?}");
+    let mut reply = [0; 512];
+    for _ in 0..250 {
+        socket.recv(&mut reply).expect("each has an answer");
+        assert_eq!(reply[3] & 0xF, FAILED);
+    }
+    assert_eq!(client::time(server.port, "ok.test.").map(|(code, _)| code), Some(GOOD));
+    assert_eq!(metric(metrics, "coredns_proxy_healthcheck_failures_total"), 0.);
+    let log = server.log();
+    assert!(!log.contains("is down"), "{log}");
 }
 
 const NAMES: usize = 500_000;

@@ -133,7 +133,9 @@ impl Proxy {
                     }
                     Ok(packet) => return Ok(packet),
                     Err(error) => {
-                        self.probe(&members[index]);
+                        if !error.is_shortage() {
+                            self.probe(&members[index]);
+                        }
                         remains.error = Some(error);
                     }
                 },
@@ -207,6 +209,7 @@ impl Proxy {
                         }
                         return upstream.health.probe_answered();
                     }
+                    Err(error) if error.is_shortage() => {}
                     Err(error) => {
                         upstream.health.probe_failed();
                         member.metrics.probe_failures.inc();
