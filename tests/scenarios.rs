@@ -27,7 +27,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 /// How many run at once; they mostly wait. Those with a cluster run one by one: each may have an API server.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 6;
 
 fn run_all(subject: &Subject) {
     let (clusters, others): (Vec<PathBuf>, Vec<PathBuf>) = files().into_iter().partition(|file| has_cluster(file));

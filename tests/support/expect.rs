@@ -70,7 +70,7 @@ impl Expected {
         expected
     }
 
-    pub(crate) fn fits(&self, reply: &Reply, taken: Duration) -> bool {
+    pub(crate) fn fits(&self, reply: &Reply) -> bool {
         let flags = self.flags.iter().all(|flag| match flag.strip_prefix('-') {
             Some(unset) => !reply.has(unset),
             None => reply.has(flag),
@@ -80,12 +80,12 @@ impl Expected {
             Some("-") => reply.ede.is_empty(),
             Some(code) => reply.ede.iter().any(|known| known == code),
         };
+        let in_time = self.within.is_none_or(|within| reply.taken <= within);
         let reply = reply.normalised();
         let sections = [&reply.answer, &reply.authority, &reply.additional];
         let equal = |(wanted, found): (&BTreeSet<String>, &Vec<String>)| {
             wanted.len() == found.len() && wanted.iter().all(|wanted| found.iter().any(|found| same(wanted, found)))
         };
-        let in_time = self.within.is_none_or(|within| taken <= within);
         let records = self.loose || self.sections.iter().zip(sections).all(equal);
         self.status == reply.status && flags && ede && in_time && records
     }

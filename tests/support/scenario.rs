@@ -194,17 +194,14 @@ impl World {
         let server = self.server();
         let start = Instant::now();
         loop {
-            let asked = Instant::now();
             let reply = server.ask(&case.question);
-            let taken = asked.elapsed();
-            if expected.fits(&reply, taken) {
+            if expected.fits(&reply) {
                 // What is marked as different must be.
-                let same = case.coredns.as_ref().is_some_and(|_| coredns && case.expected.fits(&reply, taken));
+                let same = case.coredns.as_ref().is_some_and(|_| coredns && case.expected.fits(&reply));
                 return same.then(|| format!("{}: marked as different, and is not", case.question));
             }
             if start.elapsed() >= patience {
-                let milliseconds = taken.as_millis();
-                return Some(format!("{}: got after {milliseconds} ms\n{}", case.question, reply.text.trim()));
+                return Some(format!("{}: got\n{}", case.question, reply.text.trim()));
             }
             pause(50);
         }
@@ -218,8 +215,8 @@ impl World {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             for (sent, name) in (0..).zip(numbered(name)) {
                 socket.send_to(&message::query(sent, &name, kind), ("127.0.0.1", port)).expect("sent");
-                if sent % 100 == 99 {
-                    pause(10);
+                if sent % 50 == 49 {
+                    pause(20);
                 }
             }
         }

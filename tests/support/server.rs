@@ -22,12 +22,15 @@ pub(crate) fn subject() -> PathBuf {
     std::env::var_os("SUBJECT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")), PathBuf::from)
 }
 
-/// A port of loopback that is free for UDP and TCP.
+/// A port of loopback that is free for UDP and TCP. It is none that the kernel gives to a socket on its own account, and
+/// no two tests get the same one, so that it stays free while nobody serves it.
 pub(crate) fn free_port() -> u16 {
-    for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = tcp.local_addr().expect("an address").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok() {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..10_000 {
+        let number = std::process::id().wrapping_mul(997).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (number % 22_000) as u16;
+        let is_free = |host| UdpSocket::bind((host, port)).is_ok() && TcpListener::bind((host, port)).is_ok();
+        if is_free("127.0.0.1") && is_free("::1") {
             return port;
         }
     }
