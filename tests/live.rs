@@ -10,7 +10,7 @@ use std::{
 use crate::support::{
     apiserver::ApiServer,
     dig::Reply,
-    server::{Server, eventually, free_port, http, pause},
+    server::{Background as _, Server, eventually, free_port, http, pause},
     upstream::Upstream,
 };
 
@@ -396,19 +396,4 @@ fn no_query_is_lost_over_reloads_and_an_api_server_restart() {
     }
     let log = server.log();
     assert!(log.contains("Reloading complete"), "{log}");
-}
-
-trait Background {
-    fn output_in_background(&mut self) -> std::thread::JoinHandle<String>;
-}
-
-impl Background for Command {
-    fn output_in_background(&mut self) -> std::thread::JoinHandle<String> {
-        let child = self.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
-        let child = child.expect("dnsperf is needed");
-        std::thread::spawn(move || {
-            let output = child.wait_with_output().expect("it ends");
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-        })
-    }
 }

@@ -8,3 +8,5 @@ mod live;
 mod scenarios;
 mod serve;
 mod support;
+mod upstream_faults;
+mod upstream_load;

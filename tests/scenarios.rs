@@ -1,8 +1,15 @@
 //! Scenario files, run against seamark by `make test` and against CoreDNS 1.15.0 by `make e2e`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
-use crate::support::scenario::{Subject, run};
+use crate::support::scenario::{Subject, has_cluster, run};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
@@ -19,16 +26,32 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+/// How many run at once; they mostly wait. Those with a cluster run one by one: each may have an API server.
+const AT_ONCE: usize = 6;
+
 fn run_all(subject: &Subject) {
-    let (mut wrong, mut questions) = (Vec::new(), 0);
-    for file in files() {
-        let (failures, asked) = run(&file, subject);
-        questions += asked;
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        wrong.extend(failures.into_iter().map(|failure| format!("--- {name}: {failure}")));
+    let (clusters, others): (Vec<PathBuf>, Vec<PathBuf>) = files().into_iter().partition(|file| has_cluster(file));
+    let (wrong, questions) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+    for (files, at_once) in [(clusters, 1), (others, AT_ONCE)] {
+        let queue = Mutex::new(files.into_iter());
+        let next = || queue.lock().expect("no panic").next();
+        thread::scope(|scope| {
+            for _ in 0..at_once {
+                scope.spawn(|| {
+                    while let Some(file) = next() {
+                        let (failures, asked) = run(&file, subject);
+                        questions.fetch_add(asked, Ordering::Relaxed);
+                        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+                        let failures = failures.into_iter().map(|failure| format!("--- {name}: {failure}"));
+                        wrong.lock().expect("no panic").extend(failures);
+                    }
+                });
+            }
+        });
     }
-    println!("{} scenarios, {questions} questions", files().len());
-    assert!(wrong.is_empty(), "{} answers are not as expected:\n{}", wrong.len(), wrong.join("\n"));
+    println!("{} scenarios, {} questions", files().len(), questions.into_inner());
+    let wrong = wrong.into_inner().expect("no panic");
+    assert!(wrong.is_empty(), "{} things are not as expected:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

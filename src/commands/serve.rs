@@ -1,5 +1,6 @@
 use std::{io::Read as _, path::PathBuf, process::ExitCode, sync::Arc};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -109,6 +110,7 @@ fn source(conf: Option<&str>) -> Result<Source, String> {
 
 fn serve(options: Options) -> Result<(), String> {
     log_format::install(options.json);
+    raise_descriptor_limit();
     let registry = Arc::new(Registry::new());
     registry.register_process();
     let build = ["version", "revision", "goversion"];
@@ -146,6 +148,16 @@ fn serve(options: Options) -> Result<(), String> {
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// Each query under way to an upstream holds a socket. Container runtimes start programs with a soft limit of 1024 and
+/// leave it to them to take what they may have, as Go programs do by themselves.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// SIGTERM ends with grace, SIGINT at once, SIGQUIT without a word, SIGUSR1 reloads; SIGHUP and SIGUSR2 do nothing.

@@ -3,6 +3,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use nix::libc;
+
 use super::Protocol;
 
 /// Why an upstream gave no usable answer. The texts are like those of Go's net package: people have alerts on
@@ -46,6 +48,13 @@ impl AskError {
         match self {
             Self::Timeout { remote, .. } | Self::Dial { remote, .. } | Self::Read { remote, .. } => *remote,
         }
+    }
+
+    /// Whether this system is short of something, descriptors or ports, so that it says nothing of the upstream.
+    pub fn is_shortage(&self) -> bool {
+        let Self::Dial { error, .. } = self else { return false };
+        let shortages = [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL, libc::EAGAIN, libc::ENOBUFS, libc::ENOMEM];
+        error.raw_os_error().is_some_and(|code| shortages.contains(&code))
     }
 
     /// Whether nothing came at all, as opposed to an error from the network.
@@ -109,6 +118,16 @@ pub(super) fn local_address(remote: SocketAddr, source: Option<IpAddr>) -> Socke
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shortage_of_ours_is_not_the_upstreams_fault() {
+        let remote = "10.0.0.1:53".parse().unwrap();
+        let dial = |code| AskError::Dial { protocol: Protocol::Udp, remote, error: io::Error::from_raw_os_error(code) };
+        assert!(dial(libc::EMFILE).is_shortage());
+        assert!(dial(libc::EAGAIN).is_shortage(), "no port is left");
+        assert!(!dial(libc::ENETUNREACH).is_shortage());
+        assert!(!AskError::Timeout { protocol: Protocol::Udp, local: None, remote }.is_shortage());
+    }
 
     #[test]
     fn errors_read_like_gos() {

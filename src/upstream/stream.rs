@@ -137,7 +137,7 @@ impl Pool {
             let mut inbox = inbox;
             match timeout(SLOW, connect(remote, &connecting)).await {
                 Ok(Ok(stream)) => Life::new(remote, connecting.expire, ignored).run(stream, inbox).await,
-                Ok(Err(error)) => refuse(&mut inbox, &|| dial_error(remote, error.kind())),
+                Ok(Err(error)) => refuse(&mut inbox, &|| dial_error(remote, &error)),
                 Err(_) => refuse(&mut inbox, &|| timed_out(remote)),
             }
         });
@@ -187,8 +187,9 @@ fn refuse(inbox: &mut mpsc::UnboundedReceiver<Order>, error: &dyn Fn() -> AskErr
     }
 }
 
-fn dial_error(remote: SocketAddr, kind: io::ErrorKind) -> AskError {
-    AskError::Dial { protocol: Protocol::Tcp, remote, error: kind.into() }
+fn dial_error(remote: SocketAddr, error: &io::Error) -> AskError {
+    let error = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+    AskError::Dial { protocol: Protocol::Tcp, remote, error }
 }
 
 const fn timed_out(remote: SocketAddr) -> AskError {

@@ -89,8 +89,14 @@ impl Ports {
             }
         }
         let error = |error| AskError::Dial { protocol: Protocol::Udp, remote: self.remote, error };
-        let port = Port::open(self.remote, self.source, LIFE, self.ignored.clone(), Arc::clone(&place.open));
-        let port = port.map_err(error)?;
+        let port = match Port::open(self.remote, self.source, LIFE, self.ignored.clone(), Arc::clone(&place.open)) {
+            Ok(port) => port,
+            // No descriptor or no port is left: better an old one than none.
+            Err(shortage) => {
+                let again = current.as_ref().and_then(|port| Some((port, Waiting::start(port, ask, now + patience)?)));
+                return again.map(|(port, waiting)| (Arc::clone(port), waiting)).ok_or_else(|| error(shortage));
+            }
+        };
         let Some(waiting) = Waiting::start(&port, ask, now + patience) else {
             return Err(error(io::ErrorKind::ResourceBusy.into()));
         };

@@ -98,6 +98,31 @@ fn rdata(message: &[u8], head: &RecordHead<'_>) -> Result<RData, WireError> {
     if head.record_type == RecordType::TXT || reader.is_at_end() { Ok(data) } else { Err(WireError::RData) }
 }
 
+/// Checks the data of a record whose type everybody knows, without decoding it: what is passed on must be readable.
+pub(super) fn check_rdata(message: &[u8], head: &RecordHead<'_>) -> Result<(), WireError> {
+    let end = head.data_at + head.data.len();
+    let mut reader = Reader::at(&message[..end], head.data_at);
+    match head.record_type {
+        _ if head.class != Class::IN => return Ok(()),
+        RecordType::A => _ = reader.array::<4>()?,
+        RecordType::AAAA => _ = reader.array::<16>()?,
+        RecordType::CNAME | RecordType::NS | RecordType::PTR | RecordType::DNAME => _ = reader.name()?,
+        RecordType::MX => _ = (reader.u16()?, reader.name()?),
+        RecordType::SRV => _ = (reader.array::<6>()?, reader.name()?),
+        RecordType::SOA => _ = (reader.name()?, reader.name()?, reader.array::<20>()?),
+        RecordType::TXT => return check_strings(head.data),
+        _ => return Ok(()),
+    }
+    if reader.is_at_end() { Ok(()) } else { Err(WireError::RData) }
+}
+
+fn check_strings(mut data: &[u8]) -> Result<(), WireError> {
+    while let Some((&length, rest)) = data.split_first() {
+        data = rest.get(usize::from(length)..).ok_or(WireError::RData)?;
+    }
+    Ok(())
+}
+
 fn strings(mut data: &[u8]) -> Result<Arc<[Box<[u8]>]>, WireError> {
     let mut strings = Vec::new();
     while let Some((&length, rest)) = data.split_first() {
@@ -128,6 +153,10 @@ pub(super) struct RecordHead<'a> {
 impl<'a> Reader<'a> {
     pub(super) const fn at(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at }
+    }
+
+    pub(super) const fn message(&self) -> &'a [u8] {
+        self.bytes
     }
 
     pub(super) const fn position(&self) -> usize {

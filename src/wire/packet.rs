@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use super::{
     Class, Ede, Flags, Kind, MAX_MESSAGE, Question, Rcode, RecordType, Records, Response, WireError, encode,
-    message::Reader, query::Query,
+    message::{Reader, check_rdata},
+    query::Query,
 };
 
 /// An encoded answer that can be sent again with another id, other TTLs and the client's spelling of the name.
@@ -84,7 +85,7 @@ impl Packet {
     /// a record, the question is kept: such is what firewalls and old servers leave of a long answer.
     ///
     /// # Errors
-    /// The bytes are no well-formed message, or have no question.
+    /// The bytes are no well-formed message, data of well-known types included, or have no question.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let cut = Flags::of_message(bytes).truncated();
         let scan = Scan::of(bytes).or_else(|error| if cut { Scan::of_question(bytes) } else { Err(error) })?;
@@ -276,6 +277,7 @@ impl Scan {
     fn record(&mut self, reader: &mut Reader<'_>, section: u8) -> Result<(), WireError> {
         let start = reader.position();
         let head = reader.record_head()?;
+        check_rdata(reader.message(), &head)?;
         let offset = |at: usize| u16::try_from(at).map_err(|_| WireError::Short);
         let entry = Entry {
             section,

@@ -137,6 +137,38 @@ fn a_packet_is_sent_again_with_other_id_spelling_and_ttl() {
 }
 
 #[test]
+fn a_packet_whose_data_nobody_could_read_is_none() {
+    let asked = query("www.example.org.", RecordType::ANY);
+    for (record_type, data, good) in [
+        (RecordType::A, &[192, 0, 2, 1][..], true),
+        (RecordType::A, &[192, 0, 2], false),
+        (RecordType::AAAA, &[0; 15], false),
+        (RecordType::CNAME, &[0xC0, 12], true),
+        // Its own place: 12 of header, 21 of question, 12 of record.
+        (RecordType::CNAME, &[0xC0, 45], false),
+        (RecordType::CNAME, &[0xC0, 12, 0], false),
+        (RecordType::NS, &[1, b'a'], false),
+        (RecordType::MX, &[0, 10, 0], true),
+        (RecordType::MX, &[0], false),
+        (RecordType::SRV, &[0; 7], true),
+        (RecordType::SRV, &[0; 6], false),
+        (RecordType::SOA, &[0; 22], true),
+        (RecordType::SOA, &[0; 21], false),
+        (RecordType::TXT, &[1, b'a', 0], true),
+        (RecordType::TXT, &[2, b'a'], false),
+        (RecordType::CAA, &[9; 3], true),
+    ] {
+        let mut bytes = written(&asked, &Response::new(Rcode::NOERROR), 512);
+        bytes[7] = 1;
+        bytes.extend([0xC0, 12]);
+        bytes.extend(record_type.0.to_be_bytes());
+        bytes.extend([0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+        bytes.extend(data);
+        assert_eq!(Packet::parse(&bytes).is_ok(), good, "{record_type} {data:?}");
+    }
+}
+
+#[test]
 fn an_opt_record_belongs_to_one_hop() {
     let mut asked = query("www.example.org.", RecordType::A);
     asked.edns = Some(Edns::new(1232, false));

@@ -1,4 +1,4 @@
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 /// What `dig` was told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub(crate) struct Reply {
     pub(crate) answer: Vec<String>,
     pub(crate) authority: Vec<String>,
     pub(crate) additional: Vec<String>,
+    /// Codes of extended errors (RFC 8914).
+    pub(crate) ede: Vec<String>,
+    /// How long the server took, as `dig` measured it; zero if there was no answer.
+    pub(crate) taken: Duration,
     /// The text as it came.
     pub(crate) text: String,
 }
@@ -33,6 +37,11 @@ fn parse(text: &str) -> Reply {
         } else if let Some(flags) = line.strip_prefix(";; flags: ") {
             let flags = flags.split(';').next().unwrap_or_default();
             reply.flags = flags.split_whitespace().map(str::to_owned).collect();
+        } else if let Some(time) = line.strip_prefix(";; Query time: ") {
+            let milliseconds = time.split(' ').next().and_then(|number| number.parse().ok());
+            reply.taken = Duration::from_millis(milliseconds.unwrap_or_default());
+        } else if let Some(error) = line.strip_prefix("; EDE: ") {
+            reply.ede.extend(error.split([' ', ':']).next().map(str::to_owned));
         } else if line.starts_with(";; ANSWER SECTION") {
             section = Some(&mut reply.answer);
         } else if line.starts_with(";; AUTHORITY SECTION") {
@@ -62,6 +71,8 @@ impl Reply {
             answer: sorted(&self.answer),
             authority: sorted(&self.authority),
             additional: sorted(&self.additional),
+            ede: Vec::new(),
+            taken: Duration::ZERO,
             text: String::new(),
             ..self.clone()
         }

@@ -1,7 +1,13 @@
 //! What the tests share: start a server, ask it, build a cluster.
 
 pub(crate) mod apiserver;
+pub(crate) mod cast;
+pub(crate) mod client;
 pub(crate) mod dig;
+pub(crate) mod expect;
+pub(crate) mod message;
+pub(crate) mod nameserver;
+pub(crate) mod quick;
 pub(crate) mod scenario;
 pub(crate) mod scripted;
 pub(crate) mod server;

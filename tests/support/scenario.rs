@@ -1,8 +1,9 @@
 //! Runs a scenario file against seamark or CoreDNS. The format is described in tests/scenarios/README.md.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
+    net::UdpSocket,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,8 +12,10 @@ use serde::Deserialize as _;
 
 use super::{
     apiserver::ApiServer,
-    dig::Reply,
-    server::{Server, directory, free_port, pause},
+    cast::Cast,
+    expect::{Case, Numbers, cases, duration},
+    message,
+    server::{Server, directory, free_port, http, pause},
     upstream::Upstream,
 };
 
@@ -26,37 +29,58 @@ pub(crate) enum Subject {
 
 /// How long an answer may take to become what is expected.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// The same for a count.
+const COUNTING: Duration = Duration::from_secs(2);
+
+/// Whether a file has a cluster.
+pub(crate) fn has_cluster(file: &Path) -> bool {
+    fs::read_to_string(file).expect("a scenario").contains("{cluster}")
+}
 
 /// Runs a file; gives what went wrong, and how many questions there were.
 pub(crate) fn run(file: &Path, subject: &Subject) -> (Vec<String>, usize) {
     let text = fs::read_to_string(file).expect("a scenario");
-    let mut world = World::new(subject);
+    let mut world = World::new(subject, text.contains("{cluster}"));
     let (mut wrong, mut asked) = (Vec::new(), 0);
-    for (head, body) in parts(&text) {
-        let mut words = head.split(' ');
-        match words.next().unwrap_or_default() {
+    for (number, head, body) in parts(&text) {
+        let words: Vec<&str> = head.split(' ').collect();
+        let mut failures = Vec::new();
+        match words[0] {
             "corefile" => world.corefile = body,
             "objects" | "apply" => world.apply(&body),
-            "delete" => world.delete(words.next().expect("what to delete")),
+            "delete" => world.delete(words[1]),
+            "upstream" => world.cast.instruct(&words[1..], &body),
+            "stop" => world.cast.named(words[1]).stop(),
+            "start" => world.cast.named(words[1]).restart(),
+            "file" => world.write_file(words[1], &body),
+            "wait" => pause(duration(words[1]).as_millis() as u64),
             "ask" => {
+                let patience = if words.get(1) == Some(&"once") { Duration::ZERO } else { PATIENCE };
                 for case in cases(&body) {
                     asked += 1;
-                    wrong.extend(world.check(&case, subject));
+                    failures.extend(world.check(&case, subject, patience));
                 }
             }
+            "send" => world.send(&body),
+            "asked" => {
+                failures.extend(world.check_numbers(&body, subject, |world, name| world.cast.count(name)));
+                world.cast.forget_counts();
+            }
+            "metrics" => failures.extend(world.check_numbers(&body, subject, World::metric)),
             other => panic!("{}: unknown part `{other}`", file.display()),
         }
+        wrong.extend(failures.into_iter().map(|failure| format!("line {number}: {failure}")));
     }
     (wrong, asked)
 }
 
-/// The parts of a file: what stands behind `== `, and the lines up to the next.
-fn parts(text: &str) -> Vec<(String, String)> {
-    let mut parts: Vec<(String, String)> = Vec::new();
-    for line in text.lines() {
+/// The parts of a file: line, what stands behind `== `, and the lines up to the next.
+fn parts(text: &str) -> Vec<(usize, String, String)> {
+    let mut parts: Vec<(usize, String, String)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
         if let Some(head) = line.strip_prefix("== ") {
-            parts.push((head.trim().to_owned(), String::new()));
-        } else if let Some((_, body)) = parts.last_mut() {
+            parts.push((number, head.trim().to_owned(), String::new()));
+        } else if let Some((_, _, body)) = parts.last_mut() {
             body.push_str(line);
             body.push('\n');
         }
@@ -64,96 +88,26 @@ fn parts(text: &str) -> Vec<(String, String)> {
     parts
 }
 
-/// A question and what each program answers.
-struct Case {
-    question: String,
-    expected: Expected,
-    /// Set if CoreDNS answers something else on purpose.
-    coredns: Option<Expected>,
-}
-
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Expected {
-    status: String,
-    flags: Vec<String>,
-    sections: [BTreeSet<String>; 3],
-    /// Only the status and the flags count.
-    loose: bool,
-}
-
-const SECTIONS: [&str; 3] = ["answer", "authority", "additional"];
-
-fn cases(body: &str) -> Vec<Case> {
-    let mut cases: Vec<Case> = Vec::new();
-    for line in body.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
-        if !line.starts_with(' ') {
-            let question = line.trim().to_owned();
-            cases.push(Case { question, expected: Expected::default(), coredns: None });
-            continue;
-        }
-        let case = cases.last_mut().expect("a question comes first");
-        let line = line.trim();
-        // `differs: reason` begins what CoreDNS answers instead.
-        if line.starts_with("differs:") {
-            case.coredns = Some(Expected::default());
-            continue;
-        }
-        let expected = case.coredns.as_mut().unwrap_or(&mut case.expected);
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match SECTIONS.iter().position(|section| *section == word) {
-            Some(section) => _ = expected.sections[section].insert(rest.to_owned()),
-            None if word == "..." => expected.loose = true,
-            None => {
-                word.clone_into(&mut expected.status);
-                expected.flags = rest.split_whitespace().map(str::to_owned).collect();
-            }
-        }
-    }
-    cases
-}
-
-impl Expected {
-    fn fits(&self, reply: &Reply) -> bool {
-        let reply = reply.normalised();
-        let flags = self.flags.iter().all(|flag| match flag.strip_prefix('-') {
-            Some(unset) => !reply.has(unset),
-            None => reply.has(flag),
-        });
-        let sections = [&reply.answer, &reply.authority, &reply.additional];
-        let equal = |(wanted, found): (&BTreeSet<String>, &Vec<String>)| {
-            wanted.len() == found.len() && wanted.iter().all(|wanted| found.iter().any(|found| same(wanted, found)))
-        };
-        self.status == reply.status && flags && (self.loose || self.sections.iter().zip(sections).all(equal))
-    }
-}
-
-/// Compares a record with one that may leave its TTL out.
-fn same(wanted: &str, found: &str) -> bool {
-    let has_ttl = wanted.split(' ').nth(1).is_some_and(|word| word.parse::<u32>().is_ok());
-    if has_ttl {
-        return wanted == found;
-    }
-    let mut words: Vec<&str> = found.split(' ').collect();
-    words.remove(1);
-    words.join(" ") == wanted
-}
-
-/// A server with its cluster.
+/// A server with its cluster and its upstreams.
 struct World {
     corefile: String,
     objects: BTreeMap<String, serde_json::Value>,
     manifests: PathBuf,
     api: Option<ApiServer>,
-    program: Option<PathBuf>,
+    program: PathBuf,
     upstream: Upstream,
+    cast: Cast,
+    metrics: u16,
+    /// Where the server runs.
+    home: PathBuf,
     server: Option<Server>,
 }
 
 impl World {
-    fn new(subject: &Subject) -> Self {
+    fn new(subject: &Subject, has_cluster: bool) -> Self {
         let (api, program) = match subject {
-            Subject::Seamark => (None, None),
-            Subject::CoreDns(path) => (Some(ApiServer::start()), Some(path.clone())),
+            Subject::Seamark => (None, PathBuf::from(env!("CARGO_BIN_EXE_seamark"))),
+            Subject::CoreDns(path) => (has_cluster.then(ApiServer::start), path.clone()),
         };
         Self {
             corefile: String::new(),
@@ -162,6 +116,9 @@ impl World {
             api,
             program,
             upstream: Upstream::start(),
+            cast: Cast::default(),
+            metrics: free_port(),
+            home: directory(),
             server: None,
         }
     }
@@ -204,24 +161,34 @@ impl World {
         fs::rename(next, self.manifests.join("objects.yaml")).expect("a file");
     }
 
+    /// A file in the server's directory.
+    fn write_file(&self, name: &str, text: &str) {
+        let next = self.home.join(".next");
+        fs::write(&next, self.cast.fill_in(text)).expect("a file");
+        fs::rename(next, self.home.join(name)).expect("a file");
+    }
+
     fn server(&mut self) -> &Server {
         if self.server.is_none() {
             let source = match &self.api {
                 Some(api) => format!("kubeconfig {}", api.kubeconfig().display()),
                 None => format!("manifests {}", self.manifests.display()),
             };
-            let mut corefile = self.corefile.replace("{cluster}", &source);
+            let mut corefile = self.cast.fill_in(&self.corefile.replace("{cluster}", &source));
             corefile = corefile.replace("{upstream}", &self.upstream.address.to_string());
+            corefile = corefile.replace("{metrics}", &self.metrics.to_string());
             while corefile.contains("{free}") {
                 corefile = corefile.replacen("{free}", &free_port().to_string(), 1);
             }
-            let program = self.program.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")));
-            self.server = Some(Server::start_program(&program, &corefile));
+            let server = Server::launch(&self.program, &corefile, self.home.clone(), free_port());
+            server.wait_until_it_answers();
+            self.cast.forget_counts();
+            self.server = Some(server);
         }
         self.server.as_ref().expect("a server")
     }
 
-    fn check(&mut self, case: &Case, subject: &Subject) -> Option<String> {
+    fn check(&mut self, case: &Case, subject: &Subject, patience: Duration) -> Option<String> {
         let coredns = matches!(subject, Subject::CoreDns(_));
         let expected = if coredns { case.coredns.as_ref().unwrap_or(&case.expected) } else { &case.expected };
         let server = self.server();
@@ -233,18 +200,71 @@ impl World {
                 let same = case.coredns.as_ref().is_some_and(|_| coredns && case.expected.fits(&reply));
                 return same.then(|| format!("{}: marked as different, and is not", case.question));
             }
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() >= patience {
                 return Some(format!("{}: got\n{}", case.question, reply.text.trim()));
             }
             pause(50);
         }
+    }
+
+    /// Sends questions and does not wait for answers. `{1..9}` in one is each of these numbers.
+    fn send(&mut self, body: &str) {
+        let port = self.server().port;
+        for line in body.lines() {
+            let (name, kind) = line.split_once(' ').expect("a name and a type");
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            for (sent, name) in (0..).zip(numbered(name)) {
+                socket.send_to(&message::query(sent, &name, kind), ("127.0.0.1", port)).expect("sent");
+                if sent % 50 == 49 {
+                    pause(20);
+                }
+            }
+        }
+    }
+
+    fn metric(&self, series: &str) -> Option<String> {
+        let port = self.server.as_ref().expect("a server").port.to_string();
+        let series = format!("{} ", self.cast.fill_in(&series.replace("{port}", &port)));
+        let (_, text) = http(&format!("http://127.0.0.1:{}/metrics", self.metrics));
+        text.lines().find_map(|line| line.strip_prefix(&series)).map(str::to_owned)
+    }
+
+    /// Waits until all numbers are as expected, and looks again whether they stay so.
+    fn check_numbers(
+        &mut self,
+        body: &str,
+        subject: &Subject,
+        find: impl Fn(&Self, &str) -> Option<String>,
+    ) -> Option<String> {
+        self.server();
+        let (ours, theirs) = Numbers::read(body);
+        let coredns = matches!(subject, Subject::CoreDns(_));
+        let expected = if coredns { theirs.as_ref().unwrap_or(&ours) } else { &ours };
+        let wrong = |numbers: &Numbers| numbers.wrong(|name| find(self, name));
+        let start = Instant::now();
+        while wrong(expected).is_some() && start.elapsed() < COUNTING {
+            pause(50);
+        }
+        pause(100);
+        let same = coredns && theirs.is_some() && wrong(&ours).is_none();
+        wrong(expected).or_else(|| same.then(|| "marked as different, and is not".to_owned()))
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         _ = fs::remove_dir_all(&self.manifests);
+        _ = fs::remove_dir_all(&self.home);
     }
+}
+
+/// `a{1..3}.test.` is three names.
+fn numbered(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else { return vec![name.to_owned()] };
+    let (range, behind) = rest.split_once('}').expect("a closing brace");
+    let (first, last) = range.split_once("..").expect("a range");
+    let (first, last): (u32, u32) = (first.parse().expect("a number"), last.parse().expect("a number"));
+    (first..=last).map(|number| format!("{before}{number}{behind}")).collect()
 }
 
 fn key_of(object: &serde_json::Value) -> String {

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,12 +22,15 @@ pub(crate) fn subject() -> PathBuf {
     std::env::var_os("SUBJECT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")), PathBuf::from)
 }
 
-/// A port of loopback that is free for UDP and TCP.
+/// A port of loopback that is free for UDP and TCP. It is none that the kernel gives to a socket on its own account, and
+/// no two tests get the same one, so that it stays free while nobody serves it.
 pub(crate) fn free_port() -> u16 {
-    for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = tcp.local_addr().expect("an address").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok() {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..10_000 {
+        let number = std::process::id().wrapping_mul(997).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (number % 22_000) as u16;
+        let is_free = |host| UdpSocket::bind((host, port)).is_ok() && TcpListener::bind((host, port)).is_ok();
+        if is_free("127.0.0.1") && is_free("::1") {
             return port;
         }
     }
@@ -77,7 +81,8 @@ impl Server {
         Self { child, port, directory }
     }
 
-    fn wait_until_it_answers(&self) {
+    /// Waits until there is any answer.
+    pub(crate) fn wait_until_it_answers(&self) {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(15) {
             let reply = dig::ask(self.port, &["probe.invalid.", "A", "+tcp", "+time=1"]);
@@ -134,7 +139,7 @@ impl Server {
 /// Waits a moment. Black-box tests wait for another program, and there is no event for that.
 pub(crate) fn pause(milliseconds: u64) {
     #[expect(clippy::disallowed_methods, reason = "a test, waiting for another process")]
-    std::thread::sleep(Duration::from_millis(milliseconds));
+    thread::sleep(Duration::from_millis(milliseconds));
 }
 
 /// Waits until something is so.
@@ -155,13 +160,45 @@ pub(crate) fn http(url: &str) -> (u16, String) {
     (code.parse().unwrap_or(0), body.to_owned())
 }
 
+/// The sum of all series of a family.
+pub(crate) fn metric(port: u16, family: &str) -> f64 {
+    let (_, text) = http(&format!("http://127.0.0.1:{port}/metrics"));
+    let of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with(['{', ' ']));
+    let value = |line: &str| line.rsplit(' ').next().and_then(|number| number.parse::<f64>().ok());
+    text.lines().filter(of_family).filter_map(value).sum()
+}
+
+/// Resident memory, KiB.
+pub(crate) fn resident(server: &Server) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a process");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("--- log of the server\n{}", self.log());
         }
         _ = self.child.kill();
         _ = self.child.wait();
         _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Runs a program while the test goes on.
+pub(crate) trait Background {
+    /// Gives what it has written, once it has ended.
+    fn output_in_background(&mut self) -> thread::JoinHandle<String>;
+}
+
+impl Background for Command {
+    fn output_in_background(&mut self) -> thread::JoinHandle<String> {
+        let child = self.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("dnsperf is needed");
+        thread::spawn(move || {
+            let output = child.wait_with_output().expect("it ends");
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        })
     }
 }

@@ -150,7 +150,9 @@ impl Proxy {
                 }
                 Some((_, Ok(packet))) => return Ok(packet),
                 Some((index, Err(error))) => {
-                    self.probe(&members[index]);
+                    if !error.is_shortage() {
+                        self.probe(&members[index]);
+                    }
                     remains.error = Some(error);
                 }
                 // The head start is over.
@@ -252,6 +254,7 @@ impl Proxy {
                         }
                         return upstream.health.probe_answered();
                     }
+                    Err(error) if error.is_shortage() => {}
                     Err(error) => {
                         upstream.health.probe_failed();
                         member.metrics.probe_failures.inc();
