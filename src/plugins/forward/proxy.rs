@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     chain::Transport,
-    upstream::{Ask, AskError, Attempts, Policy, Protocol, Upstream},
+    upstream::{Ask, AskError, Attempts, Patience, Policy, Protocol, Upstream},
     wire::{Ede, Failure, Flags, Packet, Rcode, Response},
 };
 
@@ -169,8 +169,9 @@ impl Proxy {
         let options = &self.options;
         let stream = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
         let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
+        let protocol = member.upstream.protocol(protocol);
         let packet = self.once(member, ask, protocol, end).await?;
-        if packet.header().truncated() && !stream && options.prefer_udp {
+        if packet.header().truncated() && protocol == Protocol::Udp && options.prefer_udp {
             return self.once(member, ask, Protocol::Tcp, end).await;
         }
         Ok(packet)
@@ -178,7 +179,8 @@ impl Proxy {
 
     async fn once(&self, member: &Member, ask: &Ask, protocol: Protocol, end: Instant) -> Result<Packet, AskError> {
         let start = Instant::now();
-        let patience = self.options.read_timeout.min(end.saturating_duration_since(start));
+        let left = end.saturating_duration_since(start);
+        let patience = Patience::of_attempt(left, self.options.read_timeout, self.options.max_attempts == Some(1));
         let answer = member.upstream.ask(ask, protocol, patience).await?;
         let rcode = answer.packet.header().rcode();
         member.metrics.answered(protocol, answer.kept, rcode, start.elapsed());
