@@ -8,3 +8,4 @@ mod live;
 mod scenarios;
 mod serve;
 mod support;
+mod upstreams;

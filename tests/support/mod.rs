@@ -1,7 +1,10 @@
 //! What the tests share: start a server, ask it, build a cluster.
 
 pub(crate) mod apiserver;
+pub(crate) mod certificates;
 pub(crate) mod dig;
+pub(crate) mod encrypted;
+pub(crate) mod hosts;
 pub(crate) mod scenario;
 pub(crate) mod scripted;
 pub(crate) mod server;

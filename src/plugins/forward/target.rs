@@ -35,7 +35,7 @@ pub(super) struct Server {
 pub(super) enum Place {
     /// An address, and its zone if it is link-local.
     Address(IpAddr, Option<String>),
-    Host(Name),
+    Host(Box<Name>),
 }
 
 /// What is spoken with a server.
@@ -127,14 +127,16 @@ impl Server {
                 return Err(word.error("only an IPv6 address can have a zone"));
             }
             Ok(ip) => Place::Address(ip, zone.map(str::to_owned)),
-            Err(_) if zone.is_none() => Place::Host(host_name(host).ok_or_else(|| word.error(neither(&word.text)))?),
+            Err(_) if zone.is_none() => {
+                Place::Host(Box::new(host_name(host).ok_or_else(|| word.error(neither(&word.text)))?))
+            }
             Err(_) => return Err(word.error(neither(&word.text))),
         };
         let (name, behind) = match name.map(|name| name.split_once(':').unwrap_or((name, ""))) {
             None => (None, ""),
             Some((name, port)) => (Some(server_name(word, name)?), port),
         };
-        let port = match port.or((!behind.is_empty()).then_some(behind)) {
+        let port = match port.or_else(|| (!behind.is_empty()).then_some(behind)) {
             None => scheme.port(),
             Some(text) => {
                 let port = text.parse::<u16>().ok().filter(|&port| port != 0);
