@@ -29,6 +29,7 @@ mod tls;
 mod tls_error;
 mod trunk;
 mod udp;
+mod witness;
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -13,6 +13,7 @@ pub(super) struct Pulse {
     under_way: AtomicUsize,
     /// When an answer came, or a query after a rest: milliseconds since it was born.
     beat: AtomicU64,
+    doubted: AtomicBool,
 }
 
 /// A query under way on a connection.
@@ -20,7 +21,12 @@ pub(super) struct Busy(Arc<Pulse>);
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self { born: Instant::now(), under_way: AtomicUsize::new(0), beat: AtomicU64::new(0) }
+        Self {
+            born: Instant::now(),
+            under_way: AtomicUsize::new(0),
+            beat: AtomicU64::new(0),
+            doubted: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn age(&self) -> Duration {
@@ -34,13 +40,27 @@ impl Pulse {
     /// One more query; it has ended when what is given is dropped.
     pub(super) fn enter(self: &Arc<Self>) -> Busy {
         if self.under_way.fetch_add(1, Relaxed) == 0 {
-            self.beat();
+            self.keep_time();
         }
         Busy(Arc::clone(self))
     }
 
-    /// An answer has come.
+    /// Something has come.
     pub(super) fn beat(&self) {
+        self.keep_time();
+        self.doubted.store(false, Relaxed);
+    }
+
+    /// A query has gone without an answer. Until something comes, nobody should rely on the connection.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Relaxed);
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted.load(Relaxed)
+    }
+
+    fn keep_time(&self) {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.beat.store(now, Relaxed);
     }

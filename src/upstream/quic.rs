@@ -8,14 +8,16 @@ use std::{
 };
 
 use quinn::{
-    ClientConfig, ConnectError, Connection, ConnectionError, Endpoint, IdleTimeout, ReadExactError, TransportConfig,
-    VarInt, WriteError, crypto::rustls::QuicClientConfig,
+    ClientConfig, ConnectError, Connection, ConnectionError, Endpoint, IdleTimeout, ReadError, ReadExactError,
+    TransportConfig, VarInt, WriteError, crypto::rustls::QuicClientConfig,
 };
 
 use super::{
     Protocol,
     error::local_address,
+    tls_error::reason,
     trunk::{Carrier, Driver, Trouble},
+    witness::Witness,
 };
 use crate::wire::{frame_length, framed_length};
 
@@ -28,12 +30,13 @@ pub(super) struct Quic {
     pub(super) source: Option<IpAddr>,
     /// An error if TLS cannot be had as QUIC needs it.
     pub(super) config: Result<ClientConfig, String>,
+    pub(super) witness: Witness,
     /// Whom the certificate must name.
     pub(super) name: String,
 }
 
 /// What each connection is begun with. `expire` is how long one may rest.
-pub(super) fn configuration(tls: Arc<rustls::ClientConfig>, expire: Duration) -> Result<ClientConfig, String> {
+pub(super) fn configuration(tls: rustls::ClientConfig, expire: Duration) -> Result<ClientConfig, String> {
     let tls = QuicClientConfig::try_from(tls).map_err(|error| error.to_string())?;
     let mut transport = TransportConfig::default();
     // A server opens no streams (RFC 9250 section 4.2).
@@ -58,7 +61,10 @@ impl Carrier for Quic {
             };
             io::Error::new(kind, error)
         })?;
-        let line = connecting.await.map_err(io_error)?;
+        let line = connecting.await.map_err(|error| match self.witness.take_refusal() {
+            Some(refusal) => io::Error::new(io::ErrorKind::InvalidData, reason(&refusal)),
+            None => io_error(error),
+        })?;
         let open = line.clone();
         let driver = async move {
             let error = open.closed().await;
@@ -83,7 +89,7 @@ impl Carrier for Quic {
 fn unwritten(error: WriteError) -> Trouble {
     match error {
         WriteError::ConnectionLost(error) => Trouble::Connection(io_error(error)),
-        WriteError::Stopped(code) => Trouble::Query(reset(code)),
+        WriteError::Stopped(code) => Trouble::Query(cancelled(code)),
         error => Trouble::Query(io::Error::other(error)),
     }
 }
@@ -91,27 +97,20 @@ fn unwritten(error: WriteError) -> Trouble {
 fn unread(error: ReadExactError) -> Trouble {
     match error {
         ReadExactError::FinishedEarly(_) => Trouble::Query(io::ErrorKind::UnexpectedEof.into()),
-        ReadExactError::ReadError(quinn::ReadError::ConnectionLost(error)) => Trouble::Connection(io_error(error)),
-        ReadExactError::ReadError(quinn::ReadError::Reset(code)) => Trouble::Query(reset(code)),
+        ReadExactError::ReadError(ReadError::ConnectionLost(error)) => Trouble::Connection(io_error(error)),
+        ReadExactError::ReadError(ReadError::Reset(code)) => Trouble::Query(cancelled(code)),
         ReadExactError::ReadError(error) => Trouble::Query(io::Error::other(error)),
     }
 }
 
-fn reset(code: VarInt) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, format!("stream reset by peer: error {code}"))
+fn cancelled(code: VarInt) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, format!("stream canceled by remote with error code {code}"))
 }
 
 fn io_error(error: ConnectionError) -> io::Error {
-    let custom = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     match error {
         ConnectionError::TimedOut => io::ErrorKind::TimedOut.into(),
         ConnectionError::Reset => io::ErrorKind::ConnectionReset.into(),
-        ConnectionError::TransportError(error) => {
-            custom(match error.reason.strip_prefix("invalid peer certificate: ") {
-                Some(reason) => format!("tls: failed to verify certificate: x509: {reason}"),
-                None => format!("quic: {error}"),
-            })
-        }
-        error => custom(format!("quic: {error}")),
+        error => io::Error::new(io::ErrorKind::InvalidData, format!("quic: {error}")),
     }
 }

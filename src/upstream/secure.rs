@@ -68,8 +68,9 @@ impl Road {
                 Self::Https(Trunk::new(https, remote, connecting, runtime, ignored))
             }
             Means::Quic => {
-                let config = quic::configuration(tls.quic(), connecting.expire);
-                let quic = Quic { remote, source, config, name: name.to_str().into_owned() };
+                let (config, witness) = tls.quic();
+                let config = quic::configuration(config, connecting.expire);
+                let quic = Quic { remote, source, config, witness, name: name.to_str().into_owned() };
                 Self::Quic(Trunk::new(quic, remote, connecting, runtime, ignored))
             }
         }

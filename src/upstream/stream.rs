@@ -43,6 +43,8 @@ const STALLED: Duration = Duration::from_millis(100);
 const SET_UP: Duration = Duration::from_secs(5);
 /// How long writing to a connection may take.
 const SLOW: Duration = Duration::from_secs(2);
+/// The least that a connection waits for the next query: with `expire 0s` too, the one that opened it shall find it.
+const LEAST_REST: Duration = Duration::from_millis(10);
 /// How long what is under way may take once nobody can ask any more.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -70,7 +72,8 @@ struct Order {
     reply: oneshot::Sender<Result<Packet, AskError>>,
 }
 
-/// A query under way. Unless it is answered, its connection gets no further one.
+/// A query under way. Unless it is answered, its connection gets no further one before something comes: the upstream
+/// may answer in turn, or be dead.
 struct UnderWay<'a> {
     pool: &'a Pool,
     connection: Arc<Connection>,
@@ -81,7 +84,10 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.busy = None;
-        if !self.answered || self.pool.is_surplus() {
+        if !self.answered {
+            self.connection.pulse.doubt();
+        }
+        if self.pool.is_surplus() {
             self.pool.forget(&self.connection);
         }
     }
@@ -172,6 +178,9 @@ impl Pool {
             let old = !max_age.is_zero() && connection.pulse.age() >= max_age;
             !old && !connection.orders.is_closed()
         });
+        if connections.len() >= MOST_CONNECTIONS {
+            connections.retain(|connection| !connection.pulse.is_doubted());
+        }
         let loads: Vec<Load> = connections.iter().map(|connection| connection.load()).collect();
         let shared = if matches!(self.dial, Dial::Plain) { SHARED_PLAIN } else { SHARED_TLS };
         let connection = Arc::clone(&connections[choose(&loads, shared)?]);
@@ -226,7 +235,8 @@ struct Load {
 impl Connection {
     fn load(&self) -> Load {
         let under_way = self.pulse.under_way();
-        let stalled = under_way > 0 && *self.open.borrow() && self.pulse.silence() >= STALLED;
+        let is_late = || under_way > 0 && *self.open.borrow() && self.pulse.silence() >= STALLED;
+        let stalled = self.pulse.is_doubted() || is_late();
         Load { under_way, stalled }
     }
 }
@@ -234,7 +244,7 @@ impl Connection {
 /// Which of these connections takes one more query: one that waits, the last used first so that others may end; else
 /// the least busy of those that may be shared. `None` = open another, unless there are too many.
 fn choose(loads: &[Load], shared: usize) -> Option<usize> {
-    if let Some(waiting) = loads.iter().rposition(|load| load.under_way == 0) {
+    if let Some(waiting) = loads.iter().rposition(|load| load.under_way == 0 && !load.stalled) {
         return Some(waiting);
     }
     let least = |may: &dyn Fn(&Load) -> bool| {
@@ -273,8 +283,8 @@ impl Life {
     async fn run(mut self, mut stream: Box<dyn Stream>, mut inbox: mpsc::UnboundedReceiver<Order>) {
         let mut asked = true;
         let ended = loop {
-            let idle = self.waiting.is_empty();
-            let patience = if asked && idle { self.expire } else { DRAIN };
+            let idle = self.waiting.values().all(|order| order.reply.is_closed());
+            let patience = if asked && idle { self.expire.max(LEAST_REST) } else { DRAIN };
             tokio::select! {
                 order = inbox.recv(), if asked => match order {
                     Some(order) => {
@@ -287,7 +297,10 @@ impl Life {
                 },
                 read = stream.read_buf(&mut self.received) => match read {
                     Ok(0) => break Some(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) => self.take_answers(),
+                    Ok(_) => {
+                        self.pulse.beat();
+                        self.take_answers();
+                    }
                     Err(error) => break Some(error),
                 },
                 () = sleep(patience), if idle || !asked => break None,
@@ -329,7 +342,6 @@ impl Life {
             let id = message_id(&message).unwrap_or_default();
             match self.waiting.get(&id).and_then(|order| answer_to(&order.ask, id, &message)) {
                 Some(packet) => {
-                    self.pulse.beat();
                     if let Some(order) = self.waiting.remove(&id) {
                         _ = order.reply.send(Ok(packet));
                     }
@@ -358,6 +370,7 @@ mod tests {
             (&[brisk(7), stalled(5)], 100, Some(0)),
             (&[stalled(7), stalled(5)], 100, None),
             (&[brisk(100)], 100, None),
+            (&[brisk(1), stalled(0)], 1, None),
             (&many, 1, Some(5)),
             (&many, 100, Some(5)),
         ] {

@@ -8,13 +8,14 @@ use std::{
 
 use rustls::{
     ClientConfig, RootCertStore,
+    client::WebPkiServerVerifier,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
     version::{TLS12, TLS13},
 };
 use sha2::{Digest as _, Sha256};
 
-use super::dial::Handshake;
+use super::{dial::Handshake, witness::Witness};
 
 /// The files of `tls CERT KEY CA`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub struct Tls {
     dot: Arc<ClientConfig>,
     https: Arc<ClientConfig>,
     quic: Arc<ClientConfig>,
+    judge: Arc<WebPkiServerVerifier>,
     fingerprint: String,
 }
 
@@ -80,11 +82,16 @@ impl Tls {
             identity.chain.iter().for_each(|certificate| print.update(certificate));
         }
         let roots = Arc::new(roots);
+        let provider = Arc::new(ring::default_provider());
+        let nowhere = Path::new("the system's authorities");
+        let judge = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| TlsError::new(files.authorities.as_deref().unwrap_or(nowhere), error))?;
         let config = |protocol: &[u8], versions: &[&'static rustls::SupportedProtocolVersion]| {
-            let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_protocol_versions(versions)
-                .map_err(|error| TlsError::new(Path::new(""), error))?
-                .with_root_certificates(Arc::clone(&roots));
+                .map_err(|error| TlsError::new(nowhere, error))?
+                .with_webpki_verifier(Arc::clone(&judge));
             let mut config = match &identity {
                 None => builder.with_no_client_auth(),
                 Some(Identity { chain, key, path }) => builder
@@ -98,6 +105,7 @@ impl Tls {
             dot: config(b"dot", &[&TLS13, &TLS12])?,
             https: config(b"h2", &[&TLS13, &TLS12])?,
             quic: config(b"doq", &[&TLS13])?,
+            judge,
             fingerprint: print.finalize().iter().map(|octet| format!("{octet:02x}")).collect(),
         })
     }
@@ -110,8 +118,12 @@ impl Tls {
         Handshake { config: Arc::clone(&self.https), name }
     }
 
-    pub(super) fn quic(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.quic)
+    /// For one upstream over QUIC, with who remembers why its certificate was refused.
+    pub(super) fn quic(&self) -> (ClientConfig, Witness) {
+        let witness = Witness::of(Arc::clone(&self.judge) as Arc<_>);
+        let mut config = ClientConfig::clone(&self.quic);
+        config.dangerous().set_certificate_verifier(Arc::new(witness.clone()));
+        (config, witness)
     }
 }
 

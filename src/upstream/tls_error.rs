@@ -10,7 +10,8 @@ pub(super) fn explained(error: io::Error) -> io::Error {
     reason.map_or_else(|| error, |reason| io::Error::new(io::ErrorKind::InvalidData, reason))
 }
 
-fn reason(error: &Error) -> String {
+/// What is wrong, in Go's words.
+pub(super) fn reason(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => format!("tls: failed to verify certificate: x509: {}", certificate(error)),
         Error::AlertReceived(alert) => format!("remote error: tls: {}", alert_text(*alert)),
@@ -38,6 +39,9 @@ fn certificate(error: &CertificateError) -> String {
             format!("certificate has expired or is not yet valid: current time {time} is before {start}")
         }
         CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "certificate is that of an authority, which cannot be a server's as well".to_owned()
+        }
         CertificateError::Other(other) => other.source().map_or_else(|| other.to_string(), ToString::to_string),
         other => other.to_string(),
     }

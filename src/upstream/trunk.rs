@@ -24,6 +24,8 @@ use crate::{metrics::Counter, wire::Packet};
 
 /// How long setting up a connection may take, whoever waits for it.
 const SET_UP: Duration = Duration::from_secs(5);
+/// The least that a connection waits for the next query.
+const LEAST_REST: Duration = Duration::from_millis(10);
 /// How long a connection may take to take its leave.
 const GOOD_BYE: Duration = Duration::from_secs(1);
 /// RFC 8484 section 4.1, RFC 9250 section 4.2.1: the stream tells queries apart.
@@ -228,7 +230,7 @@ async fn live<C: Carrier>(carrier: Arc<C>, pulse: Arc<Pulse>, expire: Duration, 
             state.send_replace(State::Open(line));
             tokio::select! {
                 () = &mut driver => {}
-                () = rest(&pulse, expire) => {
+                () = rest(&pulse, expire.max(LEAST_REST)) => {
                     // Lets go of the near end, upon which the connection says good-bye.
                     state.send_replace(State::Over(None));
                     _ = timeout(GOOD_BYE, driver).await;
@@ -245,9 +247,7 @@ async fn live<C: Carrier>(carrier: Arc<C>, pulse: Arc<Pulse>, expire: Duration, 
 async fn rest(pulse: &Pulse, expire: Duration) {
     loop {
         let quiet = if pulse.under_way() == 0 { pulse.silence() } else { Duration::ZERO };
-        if quiet >= expire {
-            return;
-        }
-        sleep((expire - quiet).max(Duration::from_millis(10))).await;
+        let Some(left) = expire.checked_sub(quiet).filter(|left| !left.is_zero()) else { return };
+        sleep(left).await;
     }
 }
