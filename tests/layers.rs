@@ -29,6 +29,9 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("moka::", &["cache"], "the cache's map is src/cache's own affair"),
     ("kube::", &["kubernetes"], "the API server is src/kubernetes's own affair"),
     ("k8s_openapi::", &["kubernetes"], "the API server is src/kubernetes's own affair"),
+    ("rustls::", &["upstream"], "TLS is src/upstream's own affair"),
+    ("quinn::", &["upstream"], "QUIC is src/upstream's own affair"),
+    ("h2::", &["upstream"], "HTTP/2 is src/upstream's own affair"),
     ("serde_yaml::", &["kubernetes/manifests.rs", "kubernetes/tests.rs"], "YAML is read in one place"),
 ];
 

@@ -10,3 +10,4 @@ mod serve;
 mod support;
 mod upstream_faults;
 mod upstream_load;
+mod upstreams;

@@ -38,6 +38,8 @@ pub struct BlockParts {
     pub http: Vec<HttpEndpoint>,
     /// Tasks that run as long as the site is the one that serves.
     pub tasks: Vec<Waiting<()>>,
+    /// What must come true, or the site never serves; each bounds its own time.
+    pub conditions: Vec<Waiting<Result<(), BuildError>>>,
     /// Futures to wait for before the site serves; each bounds its own time.
     pub before_serving: Vec<Waiting<()>>,
     /// Tasks that start when the site serves and that need to know its addresses.
@@ -138,6 +140,12 @@ impl<'a> Block<'a> {
     /// Runs a task as long as the site serves.
     pub fn task(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.parts.tasks.push(Box::pin(task));
+    }
+
+    /// Waits for a future before the site serves, which it does not if the future fails. The future must bound its own
+    /// time.
+    pub fn condition(&mut self, future: impl Future<Output = Result<(), BuildError>> + Send + 'static) {
+        self.parts.conditions.push(Box::pin(future));
     }
 
     /// Waits for a future before the site serves. The future must bound its own time.

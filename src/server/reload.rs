@@ -363,7 +363,12 @@ async fn prepare(
     serving: &HashMap<String, http::Listener>,
 ) -> Result<Prepared, StartError> {
     let ground = Ground { registry: &settings.registry, control, default_port: settings.default_port, shared };
-    let (site, beginnings) = Site::build(plan, ground)?;
+    let (site, mut beginnings) = Site::build(plan, ground)?;
+    let outcomes = futures::future::join_all(std::mem::take(&mut beginnings.conditions)).await;
+    let wrong: Vec<_> = outcomes.into_iter().flatten().collect();
+    if !wrong.is_empty() {
+        return Err(Errors::new(wrong).into());
+    }
     let mut sockets = Vec::new();
     for address in site.addresses().filter(|address| !listening.contains_key(address)) {
         let bound = listen::bind(address, workers.count())

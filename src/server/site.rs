@@ -174,6 +174,8 @@ pub(crate) struct Site {
 /// What starts with a site: taken out when it is built, used when it is published.
 #[derive(Default)]
 pub(crate) struct Beginnings {
+    /// What must come true; gives what stands in the way.
+    pub(crate) conditions: Vec<Waiting<Option<Error>>>,
     pub(crate) before_serving: Vec<Waiting<()>>,
     tasks: Vec<Waiting<()>>,
     after_start: Vec<(Started, Vec<AfterStart>)>,
@@ -351,6 +353,11 @@ impl<'a> Builder<'a> {
         for (word, step) in steps {
             if let Err(error) = step.build(&mut building) {
                 errors.push(word.error(error.0).within(&word.text));
+            }
+            for condition in std::mem::take(&mut building.parts().conditions) {
+                let word = word.clone();
+                let placed = async move { condition.await.err().map(|error| word.error(error.0).within(&word.text)) };
+                self.beginnings.conditions.push(Box::pin(placed));
             }
         }
         let parts = building.into_parts();

@@ -58,8 +58,12 @@ impl AskError {
     }
 
     /// Whether nothing came at all, as opposed to an error from the network.
-    pub const fn is_timeout(&self) -> bool {
-        matches!(self, Self::Timeout { .. })
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Dial { error, .. } => error.kind() == io::ErrorKind::TimedOut,
+            Self::Read { .. } => false,
+        }
     }
 }
 
@@ -70,10 +74,10 @@ impl fmt::Display for AskError {
                 write!(f, "read {}: i/o timeout", Path(*protocol, *local, *remote))
             }
             Self::Dial { protocol, remote, error } => {
-                write!(f, "dial {} {remote}: connect: {}", protocol.as_str(), cause(error))
+                write!(f, "dial {} {remote}: {}", protocol.network(), named("connect", error))
             }
             Self::Read { protocol, local, remote, error } => {
-                write!(f, "read {}: read: {}", Path(*protocol, *local, *remote), cause(error))
+                write!(f, "read {}: {}", Path(*protocol, *local, *remote), named("read", error))
             }
         }
     }
@@ -88,9 +92,27 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(protocol, local, remote) = self;
         match local {
-            Some(local) => write!(f, "{} {local}->{remote}", protocol.as_str()),
-            None => write!(f, "{} {remote}", protocol.as_str()),
+            Some(local) => write!(f, "{} {local}->{remote}", protocol.network()),
+            None => write!(f, "{} {remote}", protocol.network()),
         }
+    }
+}
+
+/// What the system says stands behind the name of the call that failed; what others say stands alone.
+fn named(call: &str, error: &io::Error) -> String {
+    match error.kind() {
+        _ if error.get_ref().is_some() => error.to_string(),
+        io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        _ => format!("{call}: {}", cause(error)),
+    }
+}
+
+/// The same error for somebody else who waits.
+pub(super) fn duplicate(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None if error.get_ref().is_some() => io::Error::new(error.kind(), error.to_string()),
+        None => error.kind().into(),
     }
 }
 
@@ -145,6 +167,18 @@ mod tests {
             (
                 AskError::Dial { protocol: Protocol::Tcp, remote, error: refused() },
                 "dial tcp 10.0.0.1:53: connect: connection refused",
+            ),
+            (
+                AskError::Dial { protocol: Protocol::Tls, remote, error: io::ErrorKind::TimedOut.into() },
+                "dial tcp 10.0.0.1:53: i/o timeout",
+            ),
+            (
+                AskError::Dial { protocol: Protocol::Tls, remote, error: io::Error::other("tls: bad") },
+                "dial tcp 10.0.0.1:53: tls: bad",
+            ),
+            (
+                AskError::Read { protocol: Protocol::Quic, local: None, remote, error: refused() },
+                "read udp 10.0.0.1:53: read: connection refused",
             ),
         ] {
             assert_eq!(error.to_string(), text);

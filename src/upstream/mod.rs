@@ -1,25 +1,38 @@
 //! Asking somebody else: one upstream, its sockets, and whether it is healthy.
 //!
 //! ```text
-//!   Upstream::ask ──► udp.rs     which port a query leaves from
-//!                │      port.rs  one socket and the queries that wait on it
-//!                └──► stream.rs  kept connections, each with a task of its own
+//!   Upstream::ask ──► udp.rs     which port a query leaves from; port.rs is one socket and the queries on it
+//!                ├──► stream.rs  kept connections, each with a task of its own; dial.rs opens them, plain or with TLS
+//!                └──► trunk.rs   one connection with a stream for each query: https.rs, quic.rs
 //!   matching.rs   query → bytes; are these bytes the answer?
 //!   policy.rs     whom to ask first, whom next
 //!   health.rs     who is down
 //!   rtt.rs        who is slow
+//!   secure.rs     how an encrypted upstream is reached; tls.rs whom to believe
+//!   hosts.rs      the addresses of an upstream that is given by name
 //!   resolv_conf.rs  whom a file names
 //! ```
 
+mod dial;
 mod error;
 mod health;
+mod hosts;
+mod https;
 mod matching;
+mod patience;
 mod policy;
 mod port;
+mod pulse;
+mod quic;
 pub mod resolv_conf;
 mod rtt;
+mod secure;
 mod stream;
+mod tls;
+mod tls_error;
+mod trunk;
 mod udp;
+mod witness;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -29,14 +42,20 @@ use std::{
 
 pub use error::AskError;
 pub use health::Health;
+pub use hosts::{Found, HostError, Hosts};
+pub use patience::Patience;
 pub use policy::{Attempts, Order, Policy};
 pub use rtt::Rtt;
+pub use secure::{Means, Secure, ServerName};
+pub use tls::{Tls, TlsError, TlsFiles};
 use tokio::runtime::Handle;
 
 use crate::{
-    metrics::Registry,
+    metrics::{Counter, Registry},
     wire::{Edns, Flags, Packet, Question},
 };
+use dial::Dial;
+use secure::Road;
 use stream::Pool;
 use udp::Ports;
 
@@ -44,7 +63,7 @@ use udp::Ports;
 pub struct Upstream {
     address: SocketAddr,
     ports: Ports,
-    pool: Pool,
+    road: Road,
     /// Whether it answers.
     pub health: Health,
     /// How fast it answers.
@@ -88,6 +107,12 @@ pub enum Protocol {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream with TLS (RFC 7858).
+    Tls,
+    /// HTTP/2 (RFC 8484).
+    Https,
+    /// QUIC (RFC 9250).
+    Quic,
 }
 
 impl Protocol {
@@ -96,6 +121,17 @@ impl Protocol {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tcp-tls",
+            Self::Https => "https",
+            Self::Quic => "quic",
+        }
+    }
+
+    /// What carries it.
+    const fn network(self) -> &'static str {
+        match self {
+            Self::Udp | Self::Quic => "udp",
+            Self::Tcp | Self::Tls | Self::Https => "tcp",
         }
     }
 }
@@ -112,15 +148,27 @@ pub struct Answer {
 impl Upstream {
     /// An upstream at this address. Connections live in tasks on `runtime`, so that any runtime may ask.
     pub fn new(address: SocketAddr, connecting: &Connecting, runtime: Handle, registry: &Registry) -> Self {
-        let ignored = registry.counter(
-            "seamark_upstream_ignored_replies_total",
-            "Messages from an upstream that were no answer to a query and were passed over.",
-            &["to"],
-        );
-        let ignored = ignored.with_label_values(&[&address.to_string()]);
-        let pool = Pool::new(address, connecting.clone(), runtime, ignored.clone());
+        let ignored = ignored(address, registry);
+        let pool = Pool::new(address, Dial::Plain, connecting.clone(), runtime, ignored.clone());
+        Self::over(address, Road::Plain(pool), connecting, ignored)
+    }
+
+    /// As [`Upstream::new`], but over TLS, HTTPS or QUIC only.
+    pub fn encrypted(
+        address: SocketAddr,
+        secure: &Secure,
+        connecting: &Connecting,
+        runtime: Handle,
+        registry: &Registry,
+    ) -> Self {
+        let ignored = ignored(address, registry);
+        let road = Road::encrypted(address, secure, connecting, runtime, ignored.clone());
+        Self::over(address, road, connecting, ignored)
+    }
+
+    fn over(address: SocketAddr, road: Road, connecting: &Connecting, ignored: Counter) -> Self {
         let ports = Ports::new(address, connecting.source, ignored);
-        Self { address, ports, pool, health: Health::default(), rtt: Rtt::default() }
+        Self { address, ports, road, health: Health::default(), rtt: Rtt::default() }
     }
 
     /// Its address.
@@ -128,20 +176,40 @@ impl Upstream {
         self.address
     }
 
-    /// Asks, and waits at most `patience`.
+    /// Over what it is asked, if a plain one would be asked over `plain`.
+    pub const fn protocol(&self, plain: Protocol) -> Protocol {
+        match self.road.protocol() {
+            Some(own) => own,
+            None => plain,
+        }
+    }
+
+    /// Asks, and waits at most as `patience` has it. An encrypted upstream is asked over its own protocol.
     ///
     /// # Errors
     /// No usable answer.
-    pub async fn ask(&self, ask: &Arc<Ask>, protocol: Protocol, patience: Duration) -> Result<Answer, AskError> {
-        match protocol {
+    pub async fn ask(
+        &self,
+        ask: &Arc<Ask>,
+        protocol: Protocol,
+        patience: impl Into<Patience>,
+    ) -> Result<Answer, AskError> {
+        let patience = patience.into();
+        match self.protocol(protocol) {
             Protocol::Udp => {
-                let packet = self.ports.exchange(ask, patience).await?;
+                let packet = self.ports.exchange(ask, patience.answer).await?;
                 Ok(Answer { packet, kept: false })
             }
-            Protocol::Tcp => match tokio::time::timeout(patience, self.pool.exchange(ask)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(AskError::Timeout { protocol, local: None, remote: self.address }),
-            },
+            _ => self.road.exchange(ask, patience).await,
         }
     }
+}
+
+fn ignored(address: SocketAddr, registry: &Registry) -> Counter {
+    let family = registry.counter(
+        "seamark_upstream_ignored_replies_total",
+        "Messages from an upstream that were no answer to a query and were passed over.",
+        &["to"],
+    );
+    family.with_label_values(&[&address.to_string()])
 }

@@ -1,8 +1,11 @@
 //! The nameservers of a file in the format of resolv.conf.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-/// The addresses of its `nameserver` lines, each once, on port 53. An IPv6 zone is left out.
+use nix::net::if_::if_nametoindex;
+
+/// The addresses of its `nameserver` lines, each once, on port 53. One in a zone that this host does not have is
+/// left out.
 pub fn nameservers(text: &str) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for line in text.lines() {
@@ -10,12 +13,26 @@ pub fn nameservers(text: &str) -> Vec<SocketAddr> {
         if words.next() != Some("nameserver") {
             continue;
         }
-        let address = words.next().and_then(|word| word.split('%').next()).and_then(|word| word.parse::<IpAddr>().ok());
-        if let Some(address) = address.map(|ip| SocketAddr::new(ip, 53)).filter(|address| !found.contains(address)) {
+        let word = words.next().unwrap_or_default();
+        let (address, zone) = word.split_once('%').map_or((word, None), |(address, zone)| (address, Some(zone)));
+        let address = address.parse().ok().and_then(|ip| in_zone(ip, 53, zone));
+        if let Some(address) = address.filter(|address| !found.contains(address)) {
             found.push(address);
         }
     }
     found
+}
+
+/// An address in the zone of an interface, given by name or by number (RFC 4007 section 11). `None` if there is no
+/// such interface; IPv4 has no zones.
+pub fn in_zone(ip: IpAddr, port: u16, zone: Option<&str>) -> Option<SocketAddr> {
+    match (ip, zone) {
+        (ip, None) | (ip @ IpAddr::V4(_), _) => Some(SocketAddr::new(ip, port)),
+        (IpAddr::V6(ip), Some(zone)) => {
+            let scope = zone.parse().ok().or_else(|| if_nametoindex(zone).ok())?;
+            Some(SocketAddrV6::new(ip, port, 0, scope).into())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -24,8 +41,22 @@ mod tests {
 
     #[test]
     fn nameserver_lines_count() {
-        let text = "# x\nsearch a b\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n nameserver 10.0.0.1\nnameserver x\noptions ndots:5\n";
-        let expected: Vec<SocketAddr> = ["10.0.0.1:53", "[fe80::1]:53"].iter().map(|a| a.parse().unwrap()).collect();
+        let text = "# x\nsearch a b\nnameserver 10.0.0.1\nnameserver fe80::1%7\n nameserver 10.0.0.1\nnameserver x\n\
+                    nameserver fe80::1%no-such-zone\noptions ndots:5\n";
+        let expected: Vec<SocketAddr> = ["10.0.0.1:53", "[fe80::1%7]:53"].iter().map(|a| a.parse().unwrap()).collect();
         assert_eq!(nameservers(text), expected);
+    }
+
+    #[test]
+    fn a_zone_is_a_number_or_an_interface() {
+        let ip = "fe80::1".parse().unwrap();
+        let scope = |zone| match in_zone(ip, 53, zone) {
+            Some(SocketAddr::V6(address)) => Some(address.scope_id()),
+            _ => None,
+        };
+        assert_eq!(scope(None), Some(0));
+        assert_eq!(scope(Some("12")), Some(12));
+        assert_eq!(scope(Some("lo")), if_nametoindex("lo").ok());
+        assert_eq!(scope(Some("no-such-zone")), None);
     }
 }

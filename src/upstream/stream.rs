@@ -5,42 +5,53 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 
 use super::{
-    Answer, Ask, AskError, Connecting, Protocol,
-    error::local_address,
+    Answer, Ask, AskError, Connecting, Patience, Protocol,
+    dial::{Dial, Stream},
+    error::duplicate,
     matching::{answer_to, encoded},
+    pulse::{Busy, Pulse},
+    tls_error::explained,
 };
 use crate::{
     metrics::Counter,
     wire::{Packet, frame_length, message_id, take_frame},
 };
 
-/// Connections to one upstream before queries share one. An upstream may answer strictly in turn, as CoreDNS does;
-/// then a query on a shared connection waits for those before it.
+/// Connections to one upstream; beyond them the least busy one is shared, whatever it does.
 const MOST_CONNECTIONS: usize = 16;
-/// How long setting up a connection or writing to it may take.
+/// How many queries share a plain connection before there are so many. An upstream may answer strictly in turn, as
+/// CoreDNS does; then a query on a shared connection waits for those before it.
+const SHARED_PLAIN: usize = 1;
+/// How many share an encrypted one: another handshake costs more than a wait.
+const SHARED_TLS: usize = 100;
+/// A shared connection that has been silent for this long while an answer was awaited gets no further query: perhaps
+/// the upstream answers in turn, and works on something slow.
+const STALLED: Duration = Duration::from_millis(100);
+/// How long setting up a connection may take, whoever waits for it.
+const SET_UP: Duration = Duration::from_secs(5);
+/// How long writing to a connection may take.
 const SLOW: Duration = Duration::from_secs(2);
+/// The least that a connection waits for the next query: with `expire 0s` too, the one that opened it shall find it.
+const LEAST_REST: Duration = Duration::from_millis(10);
 /// How long what is under way may take once nobody can ask any more.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The connections to one upstream.
 pub(super) struct Pool {
     remote: SocketAddr,
+    dial: Dial,
     connecting: Connecting,
     runtime: Handle,
     ignored: Counter,
@@ -50,8 +61,9 @@ pub(super) struct Pool {
 /// The near end of a connection.
 struct Connection {
     orders: mpsc::UnboundedSender<Order>,
-    born: Instant,
-    under_way: AtomicUsize,
+    pulse: Arc<Pulse>,
+    /// Whether it is there: its task connects first.
+    open: watch::Receiver<bool>,
 }
 
 /// A query for a connection.
@@ -60,25 +72,36 @@ struct Order {
     reply: oneshot::Sender<Result<Packet, AskError>>,
 }
 
-/// A query under way. Unless it is answered, its connection gets no further one.
+/// A query under way. Unless it is answered, its connection gets no further one before something comes: the upstream
+/// may answer in turn, or be dead.
 struct UnderWay<'a> {
     pool: &'a Pool,
     connection: Arc<Connection>,
+    busy: Option<Busy>,
     answered: bool,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.connection.under_way.fetch_sub(1, Relaxed);
-        if !self.answered || self.pool.is_surplus() {
+        self.busy = None;
+        if !self.answered {
+            self.connection.pulse.doubt();
+        }
+        if self.pool.is_surplus() {
             self.pool.forget(&self.connection);
         }
     }
 }
 
 impl Pool {
-    pub(super) const fn new(remote: SocketAddr, connecting: Connecting, runtime: Handle, ignored: Counter) -> Self {
-        Self { remote, connecting, runtime, ignored, connections: Mutex::new(Vec::new()) }
+    pub(super) const fn new(
+        remote: SocketAddr,
+        dial: Dial,
+        connecting: Connecting,
+        runtime: Handle,
+        ignored: Counter,
+    ) -> Self {
+        Self { remote, dial, connecting, runtime, ignored, connections: Mutex::new(Vec::new()) }
     }
 
     fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Connection>>> {
@@ -86,68 +109,115 @@ impl Pool {
     }
 
     /// Asks over a kept connection, or over a new one if there is none or it has died meanwhile.
-    pub(super) async fn exchange(&self, ask: &Arc<Ask>) -> Result<Answer, AskError> {
-        if let Some(connection) = self.kept(Instant::now())
-            && let Ok(packet) = self.over(connection, ask).await
-        {
-            return Ok(Answer { packet, kept: true });
-        }
-        let packet = self.over(self.open(), ask).await?;
-        Ok(Answer { packet, kept: false })
+    pub(super) async fn exchange(&self, ask: &Arc<Ask>, patience: Patience) -> Result<Answer, AskError> {
+        let asked = async {
+            if let Some((connection, busy)) = self.kept() {
+                let kept = *connection.open.borrow();
+                match self.over(connection, busy, ask, patience).await {
+                    Ok(packet) => return Ok(Answer { packet, kept }),
+                    Err(error) if error.is_timeout() || !kept => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            let (connection, busy) = self.open();
+            let packet = self.over(connection, busy, ask, patience).await?;
+            Ok(Answer { packet, kept: false })
+        };
+        timeout(patience.whole, asked).await.unwrap_or_else(|_| Err(self.timed_out()))
     }
 
-    async fn over(&self, connection: Arc<Connection>, ask: &Arc<Ask>) -> Result<Packet, AskError> {
-        let mut under_way = UnderWay { pool: self, connection, answered: false };
+    async fn over(
+        &self,
+        connection: Arc<Connection>,
+        busy: Busy,
+        ask: &Arc<Ask>,
+        patience: Patience,
+    ) -> Result<Packet, AskError> {
+        let mut under_way = UnderWay { pool: self, connection, busy: Some(busy), answered: false };
         let (reply, answer) = oneshot::channel();
         let closed = || self.read_error(io::ErrorKind::UnexpectedEof.into());
-        under_way.connection.orders.send(Order { ask: Arc::clone(ask), reply }).map_err(|_| closed())?;
-        let packet = answer.await.map_err(|_| closed())??;
+        let connection = &under_way.connection;
+        connection.orders.send(Order { ask: Arc::clone(ask), reply }).map_err(|_| closed())?;
+        if !*connection.open.borrow() {
+            let mut open = connection.open.clone();
+            // If there will be no connection, the reply says why.
+            if timeout(patience.connect, open.wait_for(|open| *open)).await.is_err() {
+                return Err(self.dial_error(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        let answer = timeout(patience.answer, answer).await.map_err(|_| self.timed_out())?;
+        let packet = answer.map_err(|_| closed())??;
         under_way.answered = true;
         Ok(packet)
     }
 
-    const fn read_error(&self, error: io::Error) -> AskError {
-        AskError::Read { protocol: Protocol::Tcp, local: None, remote: self.remote, error }
+    const fn protocol(&self) -> Protocol {
+        match self.dial {
+            Dial::Plain => Protocol::Tcp,
+            Dial::Tls(_) => Protocol::Tls,
+        }
     }
 
-    /// A connection for one more query: one that waits, the last used first so that others may end. If all are busy
-    /// and there are many, the least busy one.
-    fn kept(&self, now: Instant) -> Option<Arc<Connection>> {
+    const fn read_error(&self, error: io::Error) -> AskError {
+        AskError::Read { protocol: self.protocol(), local: None, remote: self.remote, error }
+    }
+
+    const fn dial_error(&self, error: io::Error) -> AskError {
+        AskError::Dial { protocol: self.protocol(), remote: self.remote, error }
+    }
+
+    const fn timed_out(&self) -> AskError {
+        AskError::Timeout { protocol: self.protocol(), local: None, remote: self.remote }
+    }
+
+    /// A connection for one more query.
+    fn kept(&self) -> Option<(Arc<Connection>, Busy)> {
         let mut connections = self.connections();
         let max_age = self.connecting.max_age;
         connections.retain(|connection| {
-            let old = !max_age.is_zero() && now.saturating_duration_since(connection.born) >= max_age;
+            let old = !max_age.is_zero() && connection.pulse.age() >= max_age;
             !old && !connection.orders.is_closed()
         });
-        let busy = |connection: &Arc<Connection>| connection.under_way.load(Relaxed);
-        let loads: Vec<usize> = connections.iter().map(busy).collect();
-        let chosen = choose(&loads)?;
-        let connection = Arc::clone(&connections[chosen]);
-        connection.under_way.fetch_add(1, Relaxed);
-        Some(connection)
+        if connections.len() >= MOST_CONNECTIONS {
+            connections.retain(|connection| !connection.pulse.is_doubted());
+        }
+        let loads: Vec<Load> = connections.iter().map(|connection| connection.load()).collect();
+        let shared = if matches!(self.dial, Dial::Plain) { SHARED_PLAIN } else { SHARED_TLS };
+        let connection = Arc::clone(&connections[choose(&loads, shared)?]);
+        let busy = connection.pulse.enter();
+        Some((connection, busy))
     }
 
     /// A new connection with one query under way. Its task connects first; orders wait for it.
-    fn open(&self) -> Arc<Connection> {
-        let (orders, inbox) = mpsc::unbounded_channel();
-        let connection = Arc::new(Connection { orders, born: Instant::now(), under_way: AtomicUsize::new(1) });
+    fn open(&self) -> (Arc<Connection>, Busy) {
+        let (orders, mut inbox) = mpsc::unbounded_channel();
+        let (opened, open) = watch::channel(false);
+        let connection = Arc::new(Connection { orders, pulse: Arc::new(Pulse::new()), open });
+        let busy = connection.pulse.enter();
         self.connections().push(Arc::clone(&connection));
-        let (remote, connecting, ignored) = (self.remote, self.connecting.clone(), self.ignored.clone());
+        let (remote, protocol, dial, connecting) =
+            (self.remote, self.protocol(), self.dial.clone(), self.connecting.clone());
+        let (ignored, pulse) = (self.ignored.clone(), Arc::clone(&connection.pulse));
         self.runtime.spawn(async move {
-            let mut inbox = inbox;
-            match timeout(SLOW, connect(remote, &connecting)).await {
-                Ok(Ok(stream)) => Life::new(remote, connecting.expire, ignored).run(stream, inbox).await,
-                Ok(Err(error)) => refuse(&mut inbox, &|| dial_error(remote, &error)),
-                Err(_) => refuse(&mut inbox, &|| timed_out(remote)),
+            let dialled = timeout(SET_UP, dial.stream(remote, connecting.source)).await;
+            match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(stream) => {
+                    opened.send_replace(true);
+                    Life::new(remote, protocol, connecting.expire, pulse, ignored).run(stream, inbox).await;
+                }
+                Err(error) => {
+                    let error = || AskError::Dial { protocol, remote, error: duplicate(&error) };
+                    refuse(&mut inbox, &error);
+                }
             }
         });
-        connection
+        (connection, busy)
     }
 
     /// Whether more connections wait than may.
     fn is_surplus(&self) -> bool {
         let most = self.connecting.max_idle;
-        most > 0 && self.connections().iter().filter(|other| other.under_way.load(Relaxed) == 0).count() > most
+        most > 0 && self.connections().iter().filter(|other| other.pulse.under_way() == 0).count() > most
     }
 
     fn forget(&self, connection: &Arc<Connection>) {
@@ -155,28 +225,34 @@ impl Pool {
     }
 }
 
-/// Which of these connections takes one more query, by how many each has under way. `None` = open another.
-fn choose(loads: &[usize]) -> Option<usize> {
-    if let Some(waiting) = loads.iter().rposition(|&load| load == 0) {
-        return Some(waiting);
-    }
-    if loads.len() < MOST_CONNECTIONS {
-        return None;
-    }
-    loads.iter().enumerate().min_by_key(|(_, load)| **load).map(|(index, _)| index)
+/// What a connection has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Load {
+    under_way: usize,
+    stalled: bool,
 }
 
-async fn connect(remote: SocketAddr, connecting: &Connecting) -> io::Result<TcpStream> {
-    let socket = match remote {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    if connecting.source.is_some() {
-        socket.bind(local_address(remote, connecting.source))?;
+impl Connection {
+    fn load(&self) -> Load {
+        let under_way = self.pulse.under_way();
+        let is_late = || under_way > 0 && *self.open.borrow() && self.pulse.silence() >= STALLED;
+        let stalled = self.pulse.is_doubted() || is_late();
+        Load { under_way, stalled }
     }
-    let stream = socket.connect(remote).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+}
+
+/// Which of these connections takes one more query: one that waits, the last used first so that others may end; else
+/// the least busy of those that may be shared. `None` = open another, unless there are too many.
+fn choose(loads: &[Load], shared: usize) -> Option<usize> {
+    if let Some(waiting) = loads.iter().rposition(|load| load.under_way == 0 && !load.stalled) {
+        return Some(waiting);
+    }
+    let least = |may: &dyn Fn(&Load) -> bool| {
+        let candidates = loads.iter().enumerate().filter(|(_, load)| may(load));
+        candidates.min_by_key(|(_, load)| load.under_way).map(|(index, _)| index)
+    };
+    let sharing = least(&|load| load.under_way < shared && !load.stalled);
+    if sharing.is_some() || loads.len() < MOST_CONNECTIONS { sharing } else { least(&|_| true) }
 }
 
 /// Tells everybody who waits, or comes later, that there is no connection.
@@ -187,35 +263,28 @@ fn refuse(inbox: &mut mpsc::UnboundedReceiver<Order>, error: &dyn Fn() -> AskErr
     }
 }
 
-fn dial_error(remote: SocketAddr, error: &io::Error) -> AskError {
-    let error = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-    AskError::Dial { protocol: Protocol::Tcp, remote, error }
-}
-
-const fn timed_out(remote: SocketAddr) -> AskError {
-    AskError::Timeout { protocol: Protocol::Tcp, local: None, remote }
-}
-
 /// The far end of a connection: writes orders as they come, gives out answers in whatever order they come
 /// (RFC 7766 section 7), and ends when nothing has been asked for a while.
 struct Life {
     remote: SocketAddr,
+    protocol: Protocol,
     expire: Duration,
+    pulse: Arc<Pulse>,
     ignored: Counter,
     waiting: HashMap<u16, Order>,
     received: Vec<u8>,
 }
 
 impl Life {
-    fn new(remote: SocketAddr, expire: Duration, ignored: Counter) -> Self {
-        Self { remote, expire, ignored, waiting: HashMap::new(), received: Vec::new() }
+    fn new(remote: SocketAddr, protocol: Protocol, expire: Duration, pulse: Arc<Pulse>, ignored: Counter) -> Self {
+        Self { remote, protocol, expire, pulse, ignored, waiting: HashMap::new(), received: Vec::new() }
     }
 
-    async fn run(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, mut inbox: mpsc::UnboundedReceiver<Order>) {
+    async fn run(mut self, mut stream: Box<dyn Stream>, mut inbox: mpsc::UnboundedReceiver<Order>) {
         let mut asked = true;
         let ended = loop {
-            let idle = self.waiting.is_empty();
-            let patience = if asked && idle { self.expire } else { DRAIN };
+            let idle = self.waiting.values().all(|order| order.reply.is_closed());
+            let patience = if asked && idle { self.expire.max(LEAST_REST) } else { DRAIN };
             tokio::select! {
                 order = inbox.recv(), if asked => match order {
                     Some(order) => {
@@ -228,7 +297,10 @@ impl Life {
                 },
                 read = stream.read_buf(&mut self.received) => match read {
                     Ok(0) => break Some(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) => self.take_answers(),
+                    Ok(_) => {
+                        self.pulse.beat();
+                        self.take_answers();
+                    }
                     Err(error) => break Some(error),
                 },
                 () = sleep(patience), if idle || !asked => break None,
@@ -237,16 +309,18 @@ impl Life {
                 break None;
             }
         };
-        let kind = ended.map_or(io::ErrorKind::UnexpectedEof, |error| error.kind());
-        let local = None;
-        let error = || AskError::Read { protocol: Protocol::Tcp, local, remote: self.remote, error: kind.into() };
+        let ended = ended.map_or_else(|| io::ErrorKind::UnexpectedEof.into(), explained);
+        let (protocol, remote) = (self.protocol, self.remote);
+        let error = || AskError::Read { protocol, local: None, remote, error: duplicate(&ended) };
         refuse(&mut inbox, &error);
         for (_, order) in self.waiting.drain() {
             _ = order.reply.send(Err(error()));
         }
+        // TLS says that the end is meant (RFC 8446 section 6.1).
+        _ = timeout(SLOW, stream.shutdown()).await;
     }
 
-    async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin), order: Order) -> io::Result<()> {
+    async fn write(&mut self, stream: &mut Box<dyn Stream>, order: Order) -> io::Result<()> {
         self.waiting.retain(|_, order| !order.reply.is_closed());
         let mut id = rand::random();
         while self.waiting.contains_key(&id) {
@@ -256,7 +330,11 @@ impl Life {
         // Length and message in one write, so that they leave in one segment (RFC 7766 section 8).
         let framed = [&frame_length(&query), query.as_slice()].concat();
         self.waiting.insert(id, order);
-        timeout(SLOW, stream.write_all(&framed)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let written = async {
+            stream.write_all(&framed).await?;
+            stream.flush().await
+        };
+        timeout(SLOW, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn take_answers(&mut self) {
@@ -279,12 +357,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waiting_connection_goes_before_a_new_one_and_a_new_one_before_a_shared_one() {
-        assert_eq!(choose(&[]), None);
-        assert_eq!(choose(&[0, 0, 1]), Some(1));
-        assert_eq!(choose(&[1, 1]), None);
-        let mut busy = vec![3; MOST_CONNECTIONS];
-        busy[5] = 2;
-        assert_eq!(choose(&busy), Some(5));
+    fn a_waiting_connection_goes_before_a_shared_one_and_that_before_a_new_one() {
+        let brisk = |under_way| Load { under_way, stalled: false };
+        let stalled = |under_way| Load { under_way, stalled: true };
+        let mut many = [stalled(3); MOST_CONNECTIONS];
+        many[5].under_way = 2;
+        for (loads, shared, chosen) in [
+            (&[][..], 1, None),
+            (&[brisk(0), brisk(0), brisk(1)], 1, Some(1)),
+            (&[brisk(1), brisk(1)], 1, None),
+            (&[brisk(7), brisk(5)], 100, Some(1)),
+            (&[brisk(7), stalled(5)], 100, Some(0)),
+            (&[stalled(7), stalled(5)], 100, None),
+            (&[brisk(100)], 100, None),
+            (&[brisk(1), stalled(0)], 1, None),
+            (&many, 1, Some(5)),
+            (&many, 100, Some(5)),
+        ] {
+            assert_eq!(choose(loads, shared), chosen, "{loads:?}, {shared} may share one");
+        }
     }
 }

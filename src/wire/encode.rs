@@ -59,6 +59,11 @@ pub const fn frame_length(message: &[u8]) -> [u8; 2] {
     (message.len() as u16).to_be_bytes()
 }
 
+/// How many octets of message follow such a length.
+pub const fn framed_length(field: [u8; 2]) -> usize {
+    u16::from_be_bytes(field) as usize
+}
+
 /// Takes the first message with its length off the front of what came on a stream; `None` if it is not complete yet.
 pub fn take_frame(received: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = 2 + usize::from(u16::from_be_bytes(*received.first_chunk::<2>()?));

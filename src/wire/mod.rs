@@ -20,7 +20,9 @@ mod types;
 mod tests;
 
 pub use edns::{Ede, Edns, Options};
-pub use encode::{MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, message_id, octets, take_frame};
+pub use encode::{
+    MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, framed_length, message_id, octets, take_frame,
+};
 pub use error::WireError;
 pub use message::Message;
 pub use name::{Labels, MAX_NAME, Name, NameError};

@@ -2,9 +2,12 @@
 
 pub(crate) mod apiserver;
 pub(crate) mod cast;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod dig;
+pub(crate) mod encrypted;
 pub(crate) mod expect;
+pub(crate) mod hosts;
 pub(crate) mod message;
 pub(crate) mod nameserver;
 pub(crate) mod quick;

@@ -59,8 +59,19 @@ impl Server {
         server
     }
 
+    /// Starts a program with variables in its environment.
+    pub(crate) fn start_in(program: &Path, corefile: &str, environment: &[(&str, &str)]) -> Self {
+        let server = Self::launch_in(program, corefile, directory(), free_port(), environment);
+        server.wait_until_it_answers();
+        server
+    }
+
     /// Starts a program and does not wait.
     pub(crate) fn launch(program: &Path, corefile: &str, directory: PathBuf, port: u16) -> Self {
+        Self::launch_in(program, corefile, directory, port, &[])
+    }
+
+    fn launch_in(program: &Path, corefile: &str, directory: PathBuf, port: u16, environment: &[(&str, &str)]) -> Self {
         let path = directory.join("Corefile");
         fs::write(&path, corefile.replace("{port}", &port.to_string())).expect("a Corefile");
         let log = fs::File::create(directory.join("log")).expect("a log");
@@ -73,6 +84,7 @@ impl Server {
         let child = command
             .args(["-conf", "Corefile"])
             .current_dir(&directory)
+            .envs(environment.iter().copied())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .stdin(Stdio::null())

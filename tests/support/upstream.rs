@@ -73,7 +73,8 @@ fn serve(mut stream: std::net::TcpStream) {
     }
 }
 
-fn replies(query: &[u8], tcp: bool) -> Vec<Vec<u8>> {
+/// What is said to a query.
+pub(crate) fn replies(query: &[u8], tcp: bool) -> Vec<Vec<u8>> {
     let Some(end) = question_end(query) else { return Vec::new() };
     let first = query[13..13 + usize::from(query[12])].to_ascii_lowercase();
     let a = query[end - 4..end - 2] == [0, 1];

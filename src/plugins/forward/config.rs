@@ -1,15 +1,22 @@
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
-use super::{members, metrics::Metrics, proxy::Proxy};
+use tokio::sync::Mutex;
+
+use super::{
+    members::Members,
+    metrics::Metrics,
+    proxy::Proxy,
+    target::{To, server_name},
+};
 use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
-    upstream::{Connecting, Policy},
+    upstream::{Connecting, Policy, ServerName, TlsFiles},
     wire::{Name, Question, Rcode, RecordType},
 };
 
@@ -53,13 +60,6 @@ pub(super) struct Forward {
     pub(super) options: Options,
 }
 
-/// Whom to ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum To {
-    Address(SocketAddr),
-    File(String),
-}
-
 /// The properties of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
@@ -78,6 +78,12 @@ pub(super) struct Options {
     pub(super) failover: Vec<Rcode>,
     pub(super) next: Vec<Rcode>,
     pub(super) next_on_nodata: bool,
+    pub(super) tls: TlsFiles,
+    pub(super) server_name: Option<ServerName<'static>>,
+    /// DNS over HTTPS by GET instead of POST.
+    pub(super) doh_get: bool,
+    /// Who knows hosts; empty = whom the system asks.
+    pub(super) resolver: Vec<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +111,10 @@ impl Default for Options {
             failover: Vec::new(),
             next: Vec::new(),
             next_on_nodata: false,
+            tls: TlsFiles::default(),
+            server_name: None,
+            doh_get: false,
+            resolver: Vec::new(),
         }
     }
 }
@@ -152,7 +162,17 @@ impl Forward {
             forward.property(line).map_err(|error| error.within(&line.word.text))?;
         }
         forward.check_ages(instance)?;
+        forward.check_names(words)?;
         Ok(forward)
+    }
+
+    fn check_names(&self, words: &[Token]) -> Result<(), Error> {
+        let names_itself = |to: &To| to.server().is_some_and(|server| server.name.is_some());
+        let twice = words.iter().find(|word| To::read(word).is_ok_and(|to| names_itself(&to)));
+        match twice.filter(|_| self.options.server_name.is_some()) {
+            Some(word) => Err(word.error("the server's name stands here and in `tls_servername`; one is enough")),
+            None => Ok(()),
+        }
     }
 
     fn check_ages(&self, instance: &Instance) -> Result<(), Error> {
@@ -187,41 +207,17 @@ impl Forward {
             "failover" => options.failover = failover(line)?,
             "failfast_all_unhealthy_upstreams" => options.fail_fast = on(line)?,
             "source_address" => options.connecting.source = Some(line.args().one("an address")?.ip()?),
-            // Read, and without effect as long as there are no upstreams that they are for.
-            "tls" => at_most(line, 3)?,
-            "tls_servername" => _ = line.args().one("a name")?,
-            "resolver" => resolver(line)?,
-            "doh_method" => doh_method(line)?,
+            "tls" => options.tls = tls_files(line)?,
+            "tls_servername" => {
+                let word = line.args().one("a name")?;
+                options.server_name = Some(server_name(word, &word.text)?);
+            }
+            "resolver" => options.resolver = resolver(line)?,
+            "doh_method" => options.doh_get = doh_method(line)? == "GET",
             _ => return Err(line.unknown(&PROPERTIES)),
         }
         Ok(())
     }
-}
-
-impl To {
-    fn read(word: &Token) -> Result<Self, Error> {
-        let text = word.text.strip_prefix("dns://").unwrap_or(&word.text);
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(word.error(match scheme {
-                "tls" | "https" | "quic" => format!("`{scheme}://` upstreams are not built into seamark yet"),
-                _ => format!("unknown scheme `{scheme}://`"),
-            }));
-        }
-        // The zone of a link-local address, as in resolv.conf, is left out.
-        let plain = Token { text: without_zone(text), ..word.clone() };
-        if let Ok(address) = plain.socket_address(53) {
-            return Ok(Self::Address(address));
-        }
-        if text.starts_with('/') || Path::new(text).is_file() {
-            return Ok(Self::File(text.to_owned()));
-        }
-        Err(word.error(format!("`{text}` is neither an address nor a file; host names are not built into seamark yet")))
-    }
-}
-
-fn without_zone(text: &str) -> String {
-    let Some((address, zone)) = text.split_once('%') else { return text.to_owned() };
-    format!("{address}{}", zone.find(']').map_or("", |end| &zone[end..]))
 }
 
 fn on(line: &Line) -> Result<bool, Error> {
@@ -233,12 +229,15 @@ fn count(line: &Line) -> Result<u32, Error> {
     Ok(line.args().one("a number")?.integer("number", 0..=i64::from(u32::MAX))? as u32)
 }
 
-fn at_most(line: &Line, words: usize) -> Result<(), Error> {
+fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
     let mut args = line.args();
-    for _ in 0..words {
-        args.next();
-    }
-    args.finish()
+    let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
+    args.finish()?;
+    let path = |word: &Token| PathBuf::from(&word.text);
+    Ok(match words.map(|word| word.map(path)) {
+        [Some(certificate), Some(key), authorities] => TlsFiles { identity: Some((certificate, key)), authorities },
+        [authorities, ..] => TlsFiles { identity: None, authorities },
+    })
 }
 
 fn read_timeout(line: &Line) -> Result<Duration, Error> {
@@ -294,14 +293,15 @@ fn failover(line: &Line) -> Result<Vec<Rcode>, Error> {
     }
 }
 
-fn resolver(line: &Line) -> Result<(), Error> {
+fn resolver(line: &Line) -> Result<Vec<SocketAddr>, Error> {
     line.args().require("an address")?;
-    line.args.iter().try_for_each(|word| word.socket_address(53).map(|_| ()))
+    line.args().rest().iter().map(|word| word.socket_address(53)).collect()
 }
 
-fn doh_method(line: &Line) -> Result<(), Error> {
+fn doh_method(line: &Line) -> Result<&str, Error> {
     let word = line.args().one("`GET` or `POST`")?;
-    if matches!(word.text.as_str(), "GET" | "POST") { Ok(()) } else { Err(word.unknown("method", &["GET", "POST"])) }
+    let known = ["GET", "POST"];
+    if known.contains(&word.text.as_str()) { Ok(&word.text) } else { Err(word.unknown("method", &known)) }
 }
 
 impl Build for Config {
@@ -320,18 +320,42 @@ impl Forward {
             PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),
             PolicyName::Sequential => Policy::Sequential,
         };
-        let members = members::find(&to, &options, block)?;
-        let proxy = Arc::new(Proxy::new(members, policy, options, Metrics::register(block.registry())));
-        if to.iter().any(|target| matches!(target, To::File(_))) {
-            block.task(members::follow(to, Arc::clone(&proxy), Arc::clone(block.registry())));
+        let members = Members::new(to, &options, block)?;
+        let now = members.now();
+        if now.is_empty() && !members.has_hosts() {
+            return Err(BuildError("no upstream is left to forward to".to_owned()));
         }
+        let proxy = Arc::new(Proxy::new(now, policy, options, Metrics::register(block.registry())));
+        follow(members, &proxy, block);
         let except = ZoneSet::parse(&except).map_err(|error| BuildError(error.to_string()))?;
         Ok(super::Forward { from, except, proxy, under_way: Arc::new(AtomicUsize::new(0)) })
     }
 }
 
+/// Looks hosts up before the site serves, and again later.
+fn follow(members: Members, proxy: &Arc<Proxy>, block: &mut Block<'_>) {
+    if !members.are_followed() {
+        return;
+    }
+    let must_look = members.has_hosts();
+    let members = Arc::new(Mutex::new(members));
+    if must_look {
+        let (members, proxy) = (Arc::clone(&members), Arc::clone(proxy));
+        block.condition(async move {
+            let mut members = members.lock().await;
+            members.resolve().await?;
+            proxy.replace(members.now());
+            Ok(())
+        });
+    }
+    let proxy = Arc::clone(proxy);
+    block.task(async move { members.lock().await.follow(&proxy).await });
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::corefile;
 
@@ -345,17 +369,14 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
-        let address = |text: &str| To::Address(text.parse().unwrap());
-        for (words, expected) in [
-            ("192.0.2.1", vec![address("192.0.2.1:53")]),
-            ("192.0.2.1:5300 dns://192.0.2.2", vec![address("192.0.2.1:5300"), address("192.0.2.2:53")]),
-            ("2001:db8::1 [2001:db8::2]:5300", vec![address("[2001:db8::1]:53"), address("[2001:db8::2]:5300")]),
-            ("fe80::1%eth0", vec![address("[fe80::1]:53")]),
-            ("192.0.2.1 192.0.2.1:53", vec![address("192.0.2.1:53")]),
-            ("/etc/resolv.conf", vec![To::File("/etc/resolv.conf".to_owned())]),
+    fn upstreams_count_once() {
+        for (words, count) in [
+            ("192.0.2.1 192.0.2.2", 2),
+            ("192.0.2.1 dns://192.0.2.1:53", 1),
+            ("192.0.2.1 tls://192.0.2.1 https://192.0.2.1 quic://192.0.2.1", 4),
+            ("tls://192.0.2.1%a.example.org tls://192.0.2.1%b.example.org", 2),
         ] {
-            assert_eq!(read(&format!("forward . {words}")).map(|forward| forward.to), Ok(expected), "{words}");
+            assert_eq!(read(&format!("forward . {words}")).map(|forward| forward.to.len()), Ok(count), "{words}");
         }
     }
 
@@ -377,10 +398,27 @@ mod tests {
         let probing = options("health_check 1s no_rec domain example.org").unwrap();
         assert_eq!((probing.probe_every, probing.probe_recursion), (Duration::from_secs(1), false));
         assert_eq!(probing.probe.name, Name::parse("example.org.").unwrap());
-        for accepted in ["tls", "tls a b c", "tls_servername dns.quad9.net", "resolver 192.0.2.1:53", "doh_method GET"]
-        {
-            assert_eq!(options(accepted), Ok(Options::default()), "{accepted}");
+    }
+
+    #[test]
+    fn properties_of_encrypted_upstreams() {
+        let files = |identity: Option<[&str; 2]>, authorities: Option<&str>| TlsFiles {
+            identity: identity.map(|[certificate, key]| (certificate.into(), key.into())),
+            authorities: authorities.map(Into::into),
+        };
+        for (line, expected) in [
+            ("tls", files(None, None)),
+            ("tls ca.pem", files(None, Some("ca.pem"))),
+            ("tls cert.pem key.pem", files(Some(["cert.pem", "key.pem"]), None)),
+            ("tls cert.pem key.pem ca.pem", files(Some(["cert.pem", "key.pem"]), Some("ca.pem"))),
+        ] {
+            assert_eq!(options(line).map(|options| options.tls), Ok(expected), "{line}");
         }
+        assert_eq!(options("tls_servername dns.quad9.net").unwrap().server_name.unwrap().to_str(), "dns.quad9.net");
+        assert!(options("doh_method GET").unwrap().doh_get);
+        assert!(!options("doh_method POST").unwrap().doh_get);
+        let resolver = options("resolver 192.0.2.1 192.0.2.2:5300").unwrap().resolver;
+        assert_eq!(resolver, ["192.0.2.1:53".parse().unwrap(), "192.0.2.2:5300".parse().unwrap()]);
     }
 
     #[test]
@@ -393,13 +431,20 @@ mod tests {
             ("policy fastest", "policy: unknown policy `fastest`; expected one of: random, round_robin, sequential"),
             ("max_fail 3", "max_fail: unknown property `max_fail`; did you mean `max_fails`?"),
             ("force_tcp yes", "force_tcp: unexpected argument `yes`"),
+            ("tls a b c d", "tls: unexpected argument `d`"),
+            ("tls_servername a..b", "tls_servername: expected the name in a server's certificate, found `a..b`"),
+            ("doh_method get", "doh_method: unknown method `get`; expected one of: GET, POST"),
+            (
+                "resolver dns.example.org",
+                "resolver: expected an IP address with or without a port, found `dns.example.org`",
+            ),
             ("source_address eth0", "source_address: expected an IP address, found `eth0`"),
         ] {
             assert_eq!(options(line), Err(message.to_owned()), "{line}");
         }
-        let tls = "`tls://` upstreams are not built into seamark yet";
-        assert_eq!(read("forward . tls://192.0.2.1").unwrap_err(), tls);
-        assert!(read("forward . resolver.example.org").unwrap_err().contains("host names are not built into seamark"));
+        let twice = "forward . 192.0.2.1 tls://192.0.2.1%a.example.org {\ntls_servername b.example.org\n}";
+        let message = "the server's name stands here and in `tls_servername`; one is enough";
+        assert_eq!(read(twice), Err(message.to_owned()));
         assert!(read("forward .").is_err());
         assert!(read(&format!("forward . {}", "192.0.2.1 ".repeat(16))).is_err());
     }

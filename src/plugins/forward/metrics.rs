@@ -9,6 +9,8 @@ use crate::{
 const NAME: &str = "forward";
 /// Response codes with a handle of their own; beyond them a look-up is made.
 const RCODES: usize = 17;
+/// Ways to ask an upstream; the last one is the highest.
+const PROTOCOLS: usize = Protocol::Quic as usize + 1;
 
 /// What is counted of a `forward` line.
 pub(super) struct Metrics {
@@ -35,7 +37,7 @@ pub(super) struct MemberMetrics {
     duration: HistogramFamily,
     durations: [OnceLock<Histogram>; RCODES],
     connections: [CounterFamily; 2],
-    by_protocol: [[OnceLock<Counter>; 2]; 2],
+    by_protocol: [[OnceLock<Counter>; PROTOCOLS]; 2],
     pub(super) probe_failures: Counter,
 }
 
@@ -82,6 +84,6 @@ impl MemberMetrics {
         }
         let family = &self.connections[usize::from(kept)];
         let counter = || family.with_label_values(&[NAME, &self.to, protocol.as_str()]);
-        self.by_protocol[usize::from(kept)][usize::from(protocol == Protocol::Tcp)].get_or_init(counter).inc();
+        self.by_protocol[usize::from(kept)][protocol as usize].get_or_init(counter).inc();
     }
 }

@@ -4,6 +4,7 @@ mod config;
 mod members;
 mod metrics;
 mod proxy;
+mod target;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     chain::Transport,
-    upstream::{Ask, AskError, Attempts, Order, Policy, Protocol, Upstream},
+    upstream::{Ask, AskError, Attempts, Order, Patience, Policy, Protocol, Upstream},
     wire::{Ede, Failure, Flags, Packet, Rcode, Response},
 };
 
@@ -199,14 +199,15 @@ impl Proxy {
         let options = &self.options;
         let stream = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
         let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
-        let packet = self.once(member, ask, protocol, options.read_timeout, end).await?;
-        if stream || !packet.header().truncated() {
+        let protocol = member.upstream.protocol(protocol);
+        let packet = self.once(member, ask, protocol, end).await?;
+        if protocol != Protocol::Udp || !packet.header().truncated() {
             return Ok(packet);
         }
         // RFC 7766 section 5: what did not fit is asked again over TCP. It is worth keeping even if it does not fit this
         // client either, who then comes over TCP.
-        let patience = if transport == Transport::Tcp { options.read_timeout } else { options.read_timeout.min(RETRY) };
-        match self.once(member, ask, Protocol::Tcp, patience, end).await {
+        let end = if transport == Transport::Tcp { end } else { end.min(Instant::now() + RETRY) };
+        match self.once(member, ask, Protocol::Tcp, end).await {
             Err(_) if transport == Transport::Udp => Ok(packet),
             whole => whole,
         }
@@ -217,11 +218,11 @@ impl Proxy {
         member: &Member,
         ask: &Arc<Ask>,
         protocol: Protocol,
-        patience: Duration,
         end: Instant,
     ) -> Result<Packet, AskError> {
         let start = Instant::now();
-        let patience = patience.min(end.saturating_duration_since(start));
+        let left = end.saturating_duration_since(start);
+        let patience = Patience::of_attempt(left, self.options.read_timeout, self.options.max_attempts == Some(1));
         let answer = member.upstream.ask(ask, protocol, patience).await?;
         let (rcode, took) = (answer.packet.header().rcode(), start.elapsed());
         member.upstream.rtt.sample(took);

@@ -1,0 +1,166 @@
+//! What is known of TLS before anybody is called: whom to believe, and who we are.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::WebPkiServerVerifier,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    version::{TLS12, TLS13},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{dial::Handshake, witness::Witness};
+
+/// The files of `tls CERT KEY CA`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificate with those that signed it, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Whom to believe, instead of the system's authorities.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Whom to believe and who we are. Sessions are resumed among all connections that are made with it.
+pub struct Tls {
+    dot: Arc<ClientConfig>,
+    https: Arc<ClientConfig>,
+    quic: Arc<ClientConfig>,
+    judge: Arc<WebPkiServerVerifier>,
+    fingerprint: String,
+}
+
+/// A file that TLS needs is not there, or not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("tls: {}: {reason}", path.display())]
+pub struct TlsError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl TlsError {
+    fn new(path: &Path, reason: impl fmt::Display) -> Self {
+        Self { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({})", self.fingerprint)
+    }
+}
+
+impl Tls {
+    /// Reads the files; the system's authorities if none are named, Mozilla's if the system has none.
+    ///
+    /// # Errors
+    /// A file cannot be read, or holds something else.
+    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        let mut print = Sha256::new();
+        let mut roots = RootCertStore::empty();
+        match &files.authorities {
+            Some(path) => {
+                for certificate in certificates(path)? {
+                    print.update(&certificate);
+                    roots.add(certificate).map_err(|error| TlsError::new(path, error))?;
+                }
+            }
+            None => {
+                let known = system();
+                known.iter().for_each(|certificate| print.update(certificate));
+                roots.add_parsable_certificates(known);
+            }
+        }
+        let identity =
+            files.identity.as_ref().map(|(certificate, key)| Identity::read(certificate, key)).transpose()?;
+        if let Some(identity) = &identity {
+            identity.chain.iter().for_each(|certificate| print.update(certificate));
+        }
+        let roots = Arc::new(roots);
+        let provider = Arc::new(ring::default_provider());
+        let nowhere = Path::new("the system's authorities");
+        let judge = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| TlsError::new(files.authorities.as_deref().unwrap_or(nowhere), error))?;
+        let config = |protocol: &[u8], versions: &[&'static rustls::SupportedProtocolVersion]| {
+            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(versions)
+                .map_err(|error| TlsError::new(nowhere, error))?
+                .with_webpki_verifier(Arc::clone(&judge));
+            let mut config = match &identity {
+                None => builder.with_no_client_auth(),
+                Some(Identity { chain, key, path }) => builder
+                    .with_client_auth_cert(chain.clone(), key.clone_key())
+                    .map_err(|error| TlsError::new(path, error))?,
+            };
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Ok(Arc::new(config))
+        };
+        Ok(Self {
+            dot: config(b"dot", &[&TLS13, &TLS12])?,
+            https: config(b"h2", &[&TLS13, &TLS12])?,
+            quic: config(b"doq", &[&TLS13])?,
+            judge,
+            fingerprint: print.finalize().iter().map(|octet| format!("{octet:02x}")).collect(),
+        })
+    }
+
+    pub(super) fn dot(&self, name: ServerName<'static>) -> Handshake {
+        Handshake { config: Arc::clone(&self.dot), name }
+    }
+
+    pub(super) fn https(&self, name: ServerName<'static>) -> Handshake {
+        Handshake { config: Arc::clone(&self.https), name }
+    }
+
+    /// For one upstream over QUIC, with who remembers why its certificate was refused.
+    pub(super) fn quic(&self) -> (ClientConfig, Witness) {
+        let witness = Witness::of(Arc::clone(&self.judge) as Arc<_>);
+        let mut config = ClientConfig::clone(&self.quic);
+        config.dangerous().set_certificate_verifier(Arc::new(witness.clone()));
+        (config, witness)
+    }
+}
+
+/// A client certificate.
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    /// Of the certificate: what is wrong shows when both are put together.
+    path: PathBuf,
+}
+
+impl Identity {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let pem = read(key)?;
+        let secret = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| TlsError::new(key, "no private key in it"))?;
+        Ok(Self { chain: certificates(certificate)?, key: secret, path: certificate.to_owned() })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => TlsError::new(path, "no such file"),
+        _ => TlsError::new(path, error),
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(TlsError::new(path, "no certificate in it")),
+    }
+}
+
+/// The system's authorities, from where the system or SSL_CERT_FILE and SSL_CERT_DIR have them.
+fn system() -> Vec<CertificateDer<'static>> {
+    let known = rustls_native_certs::load_native_certs().certs;
+    if known.is_empty() { webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() } else { known }
+}
