@@ -17,6 +17,7 @@ mod error;
 mod health;
 mod hosts;
 mod https;
+mod judge;
 mod matching;
 mod patience;
 mod policy;
