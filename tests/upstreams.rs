@@ -154,6 +154,30 @@ fn the_systems_authorities_are_believed_or_those_of_mozilla() {
 }
 
 #[test]
+fn a_certificate_that_is_its_own_authority_is_believed_if_it_is_named() {
+    let trust = Trust::new();
+    for (names, is_old, words) in [
+        (NAME, false, None),
+        (NAME, true, Some("x509: certificate has expired or is not yet valid")),
+        ("other.test", false, Some("x509: certificate is valid for other.test, not dns.test")),
+    ] {
+        let own = Authority::nobody(&[names], is_old);
+        own.write(&trust.directory, "own");
+        for speech in ALL {
+            let upstream = Encrypted::start(speech, &own, None);
+            let properties = format!("tls {}\n tls_servername {NAME}", trust.file("own.pem"));
+            let server = forward(&upstream.target(speech), &properties);
+            let expected = if words.is_some() { "SERVFAIL" } else { "NOERROR" };
+            assert_eq!(server.ask("ok.example.test A").status, expected, "{speech:?} {words:?}");
+            assert!(words.is_none_or(|words| server.log().contains(words)), "{speech:?} {words:?}");
+            drop(server);
+            let server = forward(&upstream.target(speech), &trusting(&trust));
+            assert_eq!(server.ask("ok.example.test A").status, "SERVFAIL", "{speech:?}: not named");
+        }
+    }
+}
+
+#[test]
 fn a_client_certificate_is_shown_to_those_who_ask_for_it() {
     let trust = Trust::new();
     let clients = Authority::new("who signs clients");
@@ -306,30 +330,27 @@ fn a_reset_stream_fails_one_query_and_transfers_are_refused() {
 #[test]
 fn sessions_are_resumed_and_connections_age() {
     let trust = Trust::new();
-    for (speech, property) in [
-        (Speech::Tls, "expire 300ms"),
-        (Speech::Https, "expire 300ms"),
-        (Speech::Quic, "expire 300ms"),
-        (Speech::Tls, "expire 300ms\n max_age 300ms"),
-        (Speech::Https, "expire 300ms\n max_age 300ms"),
-        (Speech::Quic, "expire 300ms\n max_age 300ms"),
-    ] {
-        let upstream = trust.server(speech);
-        let server = forward(&upstream.target(speech), &format!("{}\n {property}", trusting(&trust)));
-        let pauses = if property.contains("max_age") { [100, 100, 200] } else { [100, 100, 600] };
-        let mut connections = Vec::new();
-        for milliseconds in pauses {
-            assert_eq!(server.ask("ok.example.test A").status, "NOERROR", "{speech:?}");
-            connections.push(upstream.seen.connections());
-            pause(milliseconds);
+    // Those that rest for too long, and those that are too old.
+    let ends = [("expire 1500ms", 2500), ("expire 1s\n max_age 1500ms", 1600)];
+    std::thread::scope(|scope| {
+        for (speech, (properties, last_pause)) in ALL.into_iter().flat_map(|speech| ends.map(|end| (speech, end))) {
+            let trust = &trust;
+            scope.spawn(move || {
+                let upstream = trust.server(speech);
+                let server = forward(&upstream.target(speech), &format!("{}\n {properties}", trusting(trust)));
+                let mut connections = Vec::new();
+                for milliseconds in [100, 100, last_pause, 0] {
+                    assert_eq!(server.ask("ok.example.test A").status, "NOERROR", "{speech:?}");
+                    connections.push(upstream.seen.connections());
+                    pause(milliseconds);
+                }
+                assert_eq!(connections, [1, 1, 1, 2], "{speech:?} {properties}");
+                if speech != Speech::Quic {
+                    assert_eq!(upstream.seen.resumed(), 1, "{speech:?} {properties}");
+                }
+            });
         }
-        assert_eq!(server.ask("ok.example.test A").status, "NOERROR", "{speech:?}");
-        connections.push(upstream.seen.connections());
-        assert_eq!(connections, [1, 1, 1, 2], "{speech:?} {property}");
-        if speech != Speech::Quic {
-            assert_eq!(upstream.seen.resumed(), 1, "{speech:?} {property}");
-        }
-    }
+    });
 }
 
 #[test]

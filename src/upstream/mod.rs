@@ -18,6 +18,7 @@ mod error;
 mod health;
 mod hosts;
 mod https;
+mod judge;
 mod matching;
 mod patience;
 mod policy;

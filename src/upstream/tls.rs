@@ -15,7 +15,7 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{dial::Handshake, witness::Witness};
+use super::{dial::Handshake, judge::Judge, witness::Witness};
 
 /// The files of `tls CERT KEY CA`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Tls {
     dot: Arc<ClientConfig>,
     https: Arc<ClientConfig>,
     quic: Arc<ClientConfig>,
-    judge: Arc<WebPkiServerVerifier>,
+    judge: Arc<Judge>,
     fingerprint: String,
 }
 
@@ -63,11 +63,13 @@ impl Tls {
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let mut print = Sha256::new();
         let mut roots = RootCertStore::empty();
+        let mut authorities = Vec::new();
         match &files.authorities {
             Some(path) => {
                 for certificate in certificates(path)? {
                     print.update(&certificate);
-                    roots.add(certificate).map_err(|error| TlsError::new(path, error))?;
+                    roots.add(certificate.clone()).map_err(|error| TlsError::new(path, error))?;
+                    authorities.push(certificate);
                 }
             }
             None => {
@@ -84,14 +86,16 @@ impl Tls {
         let roots = Arc::new(roots);
         let provider = Arc::new(ring::default_provider());
         let nowhere = Path::new("the system's authorities");
-        let judge = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+        let path = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| TlsError::new(files.authorities.as_deref().unwrap_or(nowhere), error))?;
+        let judge = Arc::new(Judge { authorities, path });
         let config = |protocol: &[u8], versions: &[&'static rustls::SupportedProtocolVersion]| {
             let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_protocol_versions(versions)
                 .map_err(|error| TlsError::new(nowhere, error))?
-                .with_webpki_verifier(Arc::clone(&judge));
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::clone(&judge) as Arc<_>);
             let mut config = match &identity {
                 None => builder.with_no_client_auth(),
                 Some(Identity { chain, key, path }) => builder

@@ -43,6 +43,19 @@ impl Authority {
         })
     }
 
+    /// A certificate for these names that nobody but its own key has signed, and that could sign others: what
+    /// `openssl req -x509` makes.
+    pub(crate) fn nobody(names: &[&str], is_old: bool) -> Certified {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(names).expect("names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        if is_old {
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        Certified { certificate: params.self_signed(&key).expect("a certificate"), key }
+    }
+
     fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Certified {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().expect("a key");

@@ -110,41 +110,63 @@ impl Encrypted {
     /// Starts a server on loopback. It ends with the test process. `clients` signs the certificates of those who may
     /// ask, if not everybody may.
     pub(crate) fn start(speech: Speech, certified: &Certified, clients: Option<&Authority>) -> Self {
-        Self::start_on(super::server::free_port(), speech, certified, clients)
+        Self::start_on(0, speech, certified, clients)
     }
 
     pub(crate) fn start_on(port: u16, speech: Speech, certified: &Certified, clients: Option<&Authority>) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let socket = Socket::bind(speech, port);
+        let address = socket.address();
         let config = configuration(speech, certified, clients);
         let seen = Arc::new(Seen::default());
         let server = Arc::clone(&seen);
-        let (ready, is_ready) = std::sync::mpsc::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                match speech {
-                    Speech::Quic => {
+                match socket {
+                    Socket::Datagrams(socket) => {
                         let quic = QuicServerConfig::try_from(config).expect("a configuration");
-                        let config = quinn::ServerConfig::with_crypto(Arc::new(quic));
-                        let endpoint = quinn::Endpoint::server(config, address).expect("a socket");
-                        ready.send(()).expect("a test that waits");
+                        let config = Some(quinn::ServerConfig::with_crypto(Arc::new(quic)));
+                        let (limits, runtime) = (quinn::EndpointConfig::default(), Arc::new(quinn::TokioRuntime));
+                        let endpoint = quinn::Endpoint::new(limits, config, socket, runtime).expect("an endpoint");
                         serve_quic(endpoint, server).await;
                     }
-                    Speech::Tls | Speech::Https => {
-                        let listener = TcpListener::bind(address).await.expect("a socket");
-                        ready.send(()).expect("a test that waits");
+                    Socket::Stream(listener) => {
+                        listener.set_nonblocking(true).expect("a socket");
+                        let listener = TcpListener::from_std(listener).expect("a socket");
                         serve_tcp(listener, TlsAcceptor::from(Arc::new(config)), speech, server).await;
                     }
                 }
             });
         });
-        is_ready.recv().expect("a server");
         Self { address, seen }
     }
 
     /// As an upstream of a Corefile.
     pub(crate) fn target(&self, speech: Speech) -> String {
         format!("{}://{}", speech.scheme(), self.address)
+    }
+}
+
+/// What a server listens on.
+enum Socket {
+    Datagrams(std::net::UdpSocket),
+    Stream(std::net::TcpListener),
+}
+
+impl Socket {
+    fn bind(speech: Speech, port: u16) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        match speech {
+            Speech::Quic => Self::Datagrams(std::net::UdpSocket::bind(address).expect("a socket")),
+            Speech::Tls | Speech::Https => Self::Stream(std::net::TcpListener::bind(address).expect("a socket")),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Datagrams(socket) => socket.local_addr().expect("an address"),
+            Self::Stream(listener) => listener.local_addr().expect("an address"),
+        }
     }
 }
 
