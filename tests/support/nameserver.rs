@@ -9,12 +9,12 @@ use std::{
         atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
     message::{Asked, Reply, asked},
-    server::{free_port, pause},
+    server::{free_port, open, pause},
 };
 
 /// What is done about a query, one step after the other.
@@ -78,8 +78,6 @@ pub(crate) struct NameServer {
 
 /// How often a thread looks whether it shall end.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long it tries to have its port.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 impl NameServer {
     /// Starts one on a free port.
@@ -164,19 +162,6 @@ impl NameServer {
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// A slow answer of before may still hold the port for a moment.
-fn open(address: SocketAddr) -> (UdpSocket, TcpListener) {
-    let start = Instant::now();
-    loop {
-        let sockets = UdpSocket::bind(address).and_then(|udp| Ok((udp, TcpListener::bind(address)?)));
-        match sockets {
-            Ok(sockets) => return sockets,
-            Err(error) if start.elapsed() > PATIENCE => panic!("{address}: {error} (port 53 is for root)"),
-            Err(_) => pause(20),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    net::{TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -35,6 +35,20 @@ pub(crate) fn free_port() -> u16 {
         }
     }
     panic!("no free port");
+}
+
+/// Sockets of an address. Somebody who looks for a free port, or a slow answer of before, may hold it for a moment.
+pub(crate) fn open(address: SocketAddr) -> (UdpSocket, TcpListener) {
+    let start = Instant::now();
+    loop {
+        match UdpSocket::bind(address).and_then(|udp| Ok((udp, TcpListener::bind(address)?))) {
+            Ok(sockets) => return sockets,
+            Err(error) if start.elapsed() > Duration::from_secs(5) => {
+                panic!("{address}: {error} (port 53 is for root)")
+            }
+            Err(_) => pause(20),
+        }
+    }
 }
 
 /// A directory that is this test's own.

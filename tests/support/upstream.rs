@@ -1,6 +1,6 @@
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,10 +21,8 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Starts one on loopback. It ends with the test process.
     pub(crate) fn start() -> Self {
-        let port = super::server::free_port();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let udp = UdpSocket::bind(address).expect("a socket");
-        let tcp = TcpListener::bind(address).expect("a socket");
+        let address = SocketAddr::from(([127, 0, 0, 1], super::server::free_port()));
+        let (udp, tcp) = super::server::open(address);
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         thread::spawn(move || {
