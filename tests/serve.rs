@@ -480,3 +480,55 @@ fn a_silent_connection_is_closed() {
     let waited = start.elapsed();
     assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&waited), "{waited:?}");
 }
+
+#[test]
+fn an_upstream_that_is_ourselves_is_left_out() {
+    let upstream = Upstream::start();
+    let port = free_port();
+    let others = [("alone", String::new(), "SERVFAIL"), ("with another", format!(" {}", upstream.address), "NOERROR")];
+    for (what, other, status) in others {
+        for cache in ["", " cache\n"] {
+            let server = Server::launch(
+                std::path::Path::new(env!("CARGO_BIN_EXE_seamark")),
+                &format!(
+                    ".:{port} {{\n errors\n{cache} forward . 127.0.0.1:{port}{other} {{\n policy sequential\n }}\n}}\n"
+                ),
+                directory(),
+                port,
+            );
+            eventually("it serves", Duration::from_secs(5), || server.ask("ok.test. A +time=1").status != "TIMEOUT");
+            let start = std::time::Instant::now();
+            for round in 0..3 {
+                let reply = server.ask(&format!("n{round}.ok.test. A"));
+                assert_eq!(reply.status, status, "{what}{cache}: {}", reply.text);
+                assert_eq!(reply.text.contains("is this server itself"), status == "SERVFAIL", "{}", reply.text);
+            }
+            assert!(start.elapsed() < Duration::from_secs(2), "{what}: {:?}", start.elapsed());
+            let text = format!("Loop: upstream 127.0.0.1:{port} is this server itself");
+            assert_eq!(server.log().matches(&text).count(), 1, "{}", server.log());
+        }
+    }
+}
+
+#[test]
+fn a_loop_over_another_server_is_found() {
+    let [near, far] = [free_port(), free_port()];
+    let seamark = std::path::Path::new(env!("CARGO_BIN_EXE_seamark"));
+    let corefile = |own: u16, other: u16| format!(".:{own} {{\n errors\n forward . 127.0.0.1:{other}\n}}\n");
+    let far_server = Server::launch(seamark, &corefile(far, near), directory(), far);
+    let server = Server::launch(seamark, &corefile(near, far), directory(), near);
+    eventually("the loop is named", Duration::from_secs(15), || {
+        server.ask("ok.test. A +time=1");
+        [&server, &far_server].iter().any(|server| server.log().contains("Loop: upstream 127.0.0.1:"))
+    });
+    let reply = server.ask("ok.test. A");
+    assert_eq!(reply.status, "SERVFAIL", "{}", reply.text);
+}
+
+#[test]
+fn a_loop_ends_the_process_also_behind_a_cache() {
+    let port = free_port();
+    let corefile = format!(".:{port} {{\n cache\n loop\n forward . 127.0.0.1:{port}\n}}\n");
+    let mut server = Server::launch(std::path::Path::new(env!("CARGO_BIN_EXE_seamark")), &corefile, directory(), port);
+    assert_eq!(server.wait(Duration::from_secs(15)).and_then(|status| status.code()), Some(1));
+}

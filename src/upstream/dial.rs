@@ -16,9 +16,22 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{error::local_address, tls_error::explained};
 
 /// What goes over a connection is the same for both.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The near end.
+    fn local(&self) -> Option<SocketAddr>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+impl Stream for TcpStream {
+    fn local(&self) -> Option<SocketAddr> {
+        self.local_addr().ok()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn local(&self) -> Option<SocketAddr> {
+        self.get_ref().0.local_addr().ok()
+    }
+}
 
 /// How to get a stream to an upstream.
 #[derive(Clone)]

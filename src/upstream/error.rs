@@ -29,6 +29,11 @@ pub enum AskError {
         /// What the system says.
         error: io::Error,
     },
+    /// It is this server itself.
+    Loop {
+        /// Who was to be asked.
+        remote: SocketAddr,
+    },
     /// The way to it broke.
     Read {
         /// Over what it was asked.
@@ -46,7 +51,10 @@ impl AskError {
     /// Who was asked.
     pub const fn remote(&self) -> SocketAddr {
         match self {
-            Self::Timeout { remote, .. } | Self::Dial { remote, .. } | Self::Read { remote, .. } => *remote,
+            Self::Timeout { remote, .. }
+            | Self::Dial { remote, .. }
+            | Self::Read { remote, .. }
+            | Self::Loop { remote } => *remote,
         }
     }
 
@@ -57,12 +65,17 @@ impl AskError {
         error.raw_os_error().is_some_and(|code| shortages.contains(&code))
     }
 
+    /// Whether the upstream is this server itself.
+    pub const fn is_loop(&self) -> bool {
+        matches!(self, Self::Loop { .. })
+    }
+
     /// Whether nothing came at all, as opposed to an error from the network.
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::Timeout { .. } => true,
             Self::Dial { error, .. } => error.kind() == io::ErrorKind::TimedOut,
-            Self::Read { .. } => false,
+            Self::Read { .. } | Self::Loop { .. } => false,
         }
     }
 }
@@ -79,6 +92,7 @@ impl fmt::Display for AskError {
             Self::Read { protocol, local, remote, error } => {
                 write!(f, "read {}: {}", Path(*protocol, *local, *remote), named("read", error))
             }
+            Self::Loop { remote } => write!(f, "upstream {remote} is this server itself"),
         }
     }
 }

@@ -9,10 +9,12 @@
 //!   health.rs     who is down
 //!   rtt.rs        who is slow
 //!   secure.rs     how an encrypted upstream is reached; tls.rs whom to believe
+//!   departures.rs is a query one of our own that has gone round?
 //!   hosts.rs      the addresses of an upstream that is given by name
 //!   resolv_conf.rs  whom a file names
 //! ```
 
+mod departures;
 mod dial;
 mod error;
 mod health;
@@ -41,6 +43,7 @@ use std::{
     time::Duration,
 };
 
+pub use departures::{Departures, Loop, Probe};
 pub use error::AskError;
 pub use health::Health;
 pub use hosts::{Found, HostError, Hosts};
@@ -55,6 +58,7 @@ use crate::{
     metrics::{Counter, Registry},
     wire::{Edns, Flags, Packet, Question},
 };
+use departures::Gate;
 use dial::Dial;
 use secure::Road;
 use stream::Pool;
@@ -69,6 +73,8 @@ pub struct Upstream {
     pub health: Health,
     /// How fast it answers.
     pub rtt: Rtt,
+    /// Whether it is this server.
+    pub looped: Arc<Loop>,
 }
 
 /// How an upstream is asked.
@@ -169,7 +175,25 @@ impl Upstream {
 
     fn over(address: SocketAddr, road: Road, connecting: &Connecting, ignored: Counter) -> Self {
         let ports = Ports::new(address, connecting.source, ignored);
-        Self { address, ports, road, health: Health::default(), rtt: Rtt::default() }
+        Self {
+            address,
+            ports,
+            road,
+            health: Health::default(),
+            rtt: Rtt::default(),
+            looped: Arc::new(Loop::new(address)),
+        }
+    }
+
+    /// The same, but noticed if its queries come back to this server.
+    #[must_use]
+    pub fn departing(mut self, departures: &Arc<Departures>) -> Self {
+        let gate = Gate { departures: Arc::clone(departures), upstream: Arc::clone(&self.looped) };
+        if let Road::Plain(pool) | Road::Tls(pool) = &mut self.road {
+            pool.gate = Some(gate.clone());
+        }
+        self.ports.gate = Some(gate);
+        self
     }
 
     /// Its address.

@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     Ask,
+    departures::{Departure, Gate},
     error::local_address,
     matching::{answer_to, encoded},
 };
@@ -48,6 +49,7 @@ pub(super) struct Port {
     news: Notify,
     ignored: Counter,
     open: Arc<AtomicUsize>,
+    _departure: Option<Departure>,
 }
 
 #[derive(Default)]
@@ -101,11 +103,13 @@ impl Port {
         life: Duration,
         ignored: Counter,
         open: Arc<AtomicUsize>,
+        gate: Option<&Gate>,
     ) -> io::Result<Arc<Self>> {
         let socket = connected(remote, source)?;
+        let departure = gate.and_then(|gate| Some(gate.open(socket.local_addr().ok()?)));
         open.fetch_add(1, Relaxed);
         let (state, news) = (Mutex::default(), Notify::new());
-        let port = Arc::new(Self { socket, born: Instant::now(), state, news, ignored, open });
+        let port = Arc::new(Self { socket, born: Instant::now(), state, news, ignored, open, _departure: departure });
         tokio::spawn(Arc::clone(&port).run(life));
         Ok(port)
     }

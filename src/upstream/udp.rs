@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Ask, AskError, Protocol,
+    departures::Gate,
     port::{Fault, Port},
 };
 use crate::{metrics::Counter, wire::Packet};
@@ -38,6 +39,8 @@ pub(super) struct Ports {
     source: Option<IpAddr>,
     ignored: Counter,
     places: Box<[Place]>,
+    /// Where ports are entered, so that a query that comes back from one is noticed.
+    pub(super) gate: Option<Gate>,
 }
 
 /// What one thread has in use.
@@ -57,7 +60,7 @@ thread_local! {
 impl Ports {
     pub(super) fn new(remote: SocketAddr, source: Option<IpAddr>, ignored: Counter) -> Self {
         let places = (0..THREADS).map(|_| Place::default()).collect();
-        Self { remote, source, ignored, places }
+        Self { remote, source, ignored, places, gate: None }
     }
 
     /// Asks, and waits at most `patience`. What is no answer to the question is passed over, and the wait goes on.
@@ -89,7 +92,8 @@ impl Ports {
             }
         }
         let error = |error| AskError::Dial { protocol: Protocol::Udp, remote: self.remote, error };
-        let port = match Port::open(self.remote, self.source, LIFE, self.ignored.clone(), Arc::clone(&place.open)) {
+        let (ignored, open, gate) = (self.ignored.clone(), Arc::clone(&place.open), self.gate.as_ref());
+        let port = match Port::open(self.remote, self.source, LIFE, ignored, open, gate) {
             Ok(port) => port,
             // No descriptor or no port is left: better an old one than none.
             Err(shortage) => {

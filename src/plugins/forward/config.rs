@@ -306,8 +306,9 @@ fn doh_method(line: &Line) -> Result<&str, Error> {
 
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
+        let departures = Members::departures(block)?;
         let lines = self.forwards.into_iter().map(|forward| forward.start(block)).collect::<Result<Vec<_>, _>>()?;
-        block.link(super::Forwarding { lines: lines.into() });
+        block.link(super::Forwarding { lines: lines.into(), departures });
         Ok(())
     }
 }
@@ -321,12 +322,15 @@ impl Forward {
             PolicyName::Sequential => Policy::Sequential,
         };
         let members = Members::new(to, &options, block)?;
+        let departures = Members::departures(block)?;
         let now = members.now();
         if now.is_empty() && !members.has_hosts() {
             return Err(BuildError("no upstream is left to forward to".to_owned()));
         }
-        let proxy = Arc::new(Proxy::new(now, policy, options, Metrics::register(block.registry())));
+        let proxy = Arc::new(Proxy::new(now, policy, options, Metrics::register(block.registry()), (from, departures)));
         follow(members, &proxy, block);
+        let watched = Arc::clone(&proxy);
+        block.after_start(move |started| async move { super::round_trips::watch(&watched, &started).await });
         let except = ZoneSet::parse(&except).map_err(|error| BuildError(error.to_string()))?;
         Ok(super::Forward { from, except, proxy, under_way: Arc::new(AtomicUsize::new(0)) })
     }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     chain::{Block, BuildError},
     metrics::Registry,
-    upstream::{Found, HostError, Hosts, Means, Secure, Tls, Upstream, resolv_conf},
+    upstream::{Departures, Found, HostError, Hosts, Means, Secure, Tls, Upstream, resolv_conf},
     wire::Name,
 };
 
@@ -34,11 +34,15 @@ const SYSTEM: &str = "/etc/resolv.conf";
 /// All upstreams that are in use, by everything that makes them what they are. One that a new site, or a changed
 /// file, asks for again goes on with its connections and with what is known of its health.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<String, Weak<Member>>>);
+pub(super) struct Known {
+    members: Mutex<HashMap<String, Weak<Member>>>,
+    /// Where their queries leave from.
+    departures: Arc<Departures>,
+}
 
 impl Known {
     fn find(&self, key: String, make: impl FnOnce() -> Member) -> Arc<Member> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(member) = known.get(&key).and_then(Weak::upgrade) {
             return member;
         }
@@ -47,6 +51,10 @@ impl Known {
         known.insert(key, Arc::downgrade(&member));
         member
     }
+}
+
+fn known(block: &Block<'_>) -> Result<Arc<Known>, BuildError> {
+    block.shared("upstreams of forward", || Ok(Known::default()))
 }
 
 /// Finds the upstreams of a line, and finds them again.
@@ -105,10 +113,15 @@ impl Members {
             options: options.clone(),
             tls,
             found: HashMap::new(),
-            known: block.shared("upstreams of forward", || Ok(Known::default()))?,
+            known: known(block)?,
             registry: Arc::clone(block.registry()),
             runtime: Handle::current(),
         })
+    }
+
+    /// Where queries to all upstreams leave from.
+    pub(super) fn departures(block: &Block<'_>) -> Result<Arc<Departures>, BuildError> {
+        Ok(Arc::clone(&known(block)?.departures))
     }
 
     /// Whether some are given by name.
@@ -156,6 +169,7 @@ impl Members {
                 None => Upstream::new(address, connecting, runtime, registry),
                 Some(secure) => Upstream::encrypted(address, secure, connecting, runtime, registry),
             };
+            let upstream = upstream.departing(&self.known.departures);
             Member { upstream, metrics: MemberMetrics::register(registry, address) }
         })
     }

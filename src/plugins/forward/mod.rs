@@ -4,6 +4,7 @@ mod config;
 mod members;
 mod metrics;
 mod proxy;
+mod round_trips;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::sync::{
 
 use crate::{
     chain::{Context, Directive, Plugin, Rest, Step, ZoneSet},
-    upstream::Ask,
+    upstream::{Ask, Departures},
     wire::{Body, Failure, Name, Question, Rcode, Response},
 };
 use proxy::Proxy;
@@ -26,6 +27,7 @@ pub const DIRECTIVE: Directive = Directive { name: "forward", parse: config::par
 /// All `forward` lines of a server block: the first that takes a name handles it.
 struct Forwarding {
     lines: Arc<[Forward]>,
+    departures: Arc<Departures>,
 }
 
 /// One `forward` line at work.
@@ -53,6 +55,9 @@ impl Plugin for Forwarding {
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         let question = cx.question();
         let Some(mut at) = taker(&self.lines, question, 0) else { return Step::Next };
+        if let Some(looped) = round_trips::upstream(&self.departures, cx) {
+            return round_trips::refuse(&looped, cx.start).into();
+        }
         let Some(mut place) = self.lines[at].enter() else { return self.lines[at].refuse().into() };
         let ask = Arc::new(Ask { question: question.clone(), flags: cx.query.flags, edns: cx.query.edns.clone() });
         let (lines, transport) = (Arc::clone(&self.lines), cx.transport);

@@ -13,11 +13,12 @@ use tokio::{
 use super::{
     config::Options,
     metrics::{MemberMetrics, Metrics},
+    round_trips,
 };
 use crate::{
     chain::Transport,
-    upstream::{Ask, AskError, Attempts, Order, Patience, Policy, Protocol, Upstream},
-    wire::{Ede, Failure, Flags, Packet, Rcode, Response},
+    upstream::{Ask, AskError, Attempts, Departures, Order, Patience, Policy, Protocol, Upstream},
+    wire::{Ede, Failure, Flags, Name, Packet, Rcode, RecordType, Response},
 };
 
 /// How long a query may take in all.
@@ -39,6 +40,8 @@ pub(super) struct Proxy {
     policy: Policy,
     pub(super) options: Options,
     pub(super) metrics: Metrics,
+    /// The line's zone and where all queries leave from, for finding out whether they come back.
+    round_trips: (Name, Arc<Departures>),
     /// Where probes run: they outlive the query that found the trouble.
     runtime: Handle,
 }
@@ -57,8 +60,15 @@ struct Remains {
 }
 
 impl Proxy {
-    pub(super) fn new(members: Vec<Arc<Member>>, policy: Policy, options: Options, metrics: Metrics) -> Self {
-        Self { members: RwLock::new(members.into()), policy, options, metrics, runtime: Handle::current() }
+    pub(super) fn new(
+        members: Vec<Arc<Member>>,
+        policy: Policy,
+        options: Options,
+        metrics: Metrics,
+        round_trips: (Name, Arc<Departures>),
+    ) -> Self {
+        let (members, runtime) = (RwLock::new(members.into()), Handle::current());
+        Self { members, policy, options, metrics, round_trips, runtime }
     }
 
     pub(super) fn members(&self) -> Arc<[Arc<Member>]> {
@@ -71,7 +81,7 @@ impl Proxy {
     }
 
     fn is_down(&self, member: &Member) -> bool {
-        member.upstream.health.is_down(self.options.max_fails)
+        member.upstream.health.is_down(self.options.max_fails) || is_looped(member)
     }
 
     /// Asks one upstream after the other until one answers.
@@ -150,7 +160,7 @@ impl Proxy {
                 }
                 Some((_, Ok(packet))) => return Ok(packet),
                 Some((index, Err(error))) => {
-                    if !error.is_shortage() {
+                    if !error.is_shortage() && !error.is_loop() {
                         self.probe(&members[index]);
                     }
                     remains.error = Some(error);
@@ -196,6 +206,10 @@ impl Proxy {
         transport: Transport,
         end: Instant,
     ) -> Result<Packet, AskError> {
+        // A probe for loops goes round also if that is known: it is for others to see.
+        if is_looped(member) && ask.question.record_type != RecordType::HINFO {
+            return Err(AskError::Loop { remote: member.upstream.address() });
+        }
         let options = &self.options;
         let stream = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
         let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
@@ -224,6 +238,13 @@ impl Proxy {
         let left = end.saturating_duration_since(start);
         let patience = Patience::of_attempt(left, self.options.read_timeout, self.options.max_attempts == Some(1));
         let answer = member.upstream.ask(ask, protocol, patience).await?;
+        if is_looped(member) {
+            // It came back to us meanwhile, and this is what we said to ourselves.
+            return Err(AskError::Loop { remote: member.upstream.address() });
+        }
+        if member.upstream.looped.clear(std::time::Instant::now()) {
+            tracing::info!(target: "plugin/forward", "upstream {} is somebody else now", member.upstream.address());
+        }
         let (rcode, took) = (answer.packet.header().rcode(), start.elapsed());
         member.upstream.rtt.sample(took);
         member.metrics.answered(protocol, answer.kept, rcode, took);
@@ -235,6 +256,8 @@ impl Proxy {
         if self.options.max_fails == 0 || !member.upstream.health.start_probing() {
             return;
         }
+        let (zone, departures) = self.round_trips.clone();
+        self.runtime.spawn(round_trips::probe(Arc::clone(member), zone, departures));
         let flags = Flags(if self.options.probe_recursion { Flags::RD } else { 0 });
         let ask = Ask { question: self.options.probe.clone(), flags, edns: None };
         let ask = Arc::new(ask);
@@ -270,6 +293,10 @@ impl Proxy {
     }
 }
 
+fn is_looped(member: &Member) -> bool {
+    member.upstream.looped.is_closed(std::time::Instant::now())
+}
+
 fn answered(packet: Packet) -> Response {
     let ede = packet.extended_error().cloned();
     Response { ede, ..Response::packet(packet) }
@@ -281,7 +308,8 @@ fn failed(error: &AskError) -> Response {
     } else {
         (Ede::NETWORK_ERROR, "network error towards")
     };
-    let ede = Ede { code, text: format!("{what} {}", error.remote()).into() };
+    let text = if error.is_loop() { error.to_string() } else { format!("{what} {}", error.remote()) };
+    let ede = Ede { code, text: text.into() };
     failure(Failure::Upstream(error.to_string().into()), ede)
 }
 

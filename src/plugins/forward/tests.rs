@@ -24,7 +24,13 @@ fn line(from: &str, except: &[&str], options: Options, registry: &Registry) -> F
     Forward {
         from: name(from),
         except: ZoneSet::new(except.iter().map(|zone| name(zone)).collect()),
-        proxy: Arc::new(Proxy::new(vec![Arc::new(member)], Policy::Random, options, Metrics::register(registry))),
+        proxy: Arc::new(Proxy::new(
+            vec![Arc::new(member)],
+            Policy::Random,
+            options,
+            Metrics::register(registry),
+            (Name::root(), Arc::default()),
+        )),
         under_way: Arc::default(),
     }
 }
@@ -55,7 +61,7 @@ async fn outcome(chain: &Arc<Chain>, name: &str) -> String {
 
 fn chain(lines: Vec<Forward>, registry: &Registry) -> Arc<Chain> {
     let panics = registry.counter("panics", "-", &[]).with_label_values::<&str>(&[]);
-    Arc::new(Chain::new(vec![Box::new(Forwarding { lines: lines.into() })], panics, false))
+    Arc::new(Chain::new(vec![Box::new(Forwarding { lines: lines.into(), departures: Arc::default() })], panics, false))
 }
 
 #[test]

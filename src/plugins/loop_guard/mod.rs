@@ -2,9 +2,12 @@
 
 mod probe;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use crate::{
@@ -31,8 +34,18 @@ struct LoopGuard {
 struct Watch {
     /// How often the probe that is under way has been seen.
     seen: AtomicU32,
+    /// Who sent it first: ourselves.
+    first: Mutex<Option<SocketAddr>>,
     /// A probe has been answered, or nobody answers at all: nothing more to look for.
     over: AtomicBool,
+}
+
+impl Watch {
+    /// Only what one probe brings back counts: those that an upstream leaves unanswered are no loop.
+    fn start_anew(&self) {
+        self.seen.store(0, Relaxed);
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 struct Config;
@@ -72,7 +85,9 @@ impl Plugin for LoopGuard {
         if question.record_type != RecordType::HINFO || watch.over.load(Relaxed) || question.name != self.probe {
             return Step::Next;
         }
-        if watch.seen.fetch_add(1, Relaxed) >= HARMLESS {
+        // Once from somebody else is enough: that is an upstream, or ourselves as one.
+        let first = *watch.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cx.peer);
+        if watch.seen.fetch_add(1, Relaxed) >= HARMLESS || first != cx.peer {
             let [peer, local] = [cx.peer, cx.local].map(probe::canonical);
             // People look for this line, and the page is the one they know.
             self.control.exit(format!(
@@ -105,12 +120,17 @@ mod tests {
         let guard = LoopGuard { zone, probe, watch: Arc::clone(&watch), control };
         let panics = Registry::new().counter("panics", "-", &[]).with_label_values::<&str>(&[]);
         let chain = Arc::new(Chain::new(vec![Box::new(guard)], panics, false));
-        let mut ask = |name: Name, kind| {
+        let mut ask_from = |peer: &str, name: Name, kind| {
             let query = Query::internal(Question::new(name, kind));
-            let (peer, local) = ("[::ffff:192.0.2.1]:1234".parse().unwrap(), "192.0.2.2:53".parse().unwrap());
+            let (peer, local) = (peer.parse().unwrap(), "192.0.2.2:53".parse().unwrap());
             chain.walk(&mut Context::new(query, peer, local, Transport::Udp, Instant::now()));
             reasons.try_recv().ok()
         };
+        assert_eq!(ask_from("192.0.2.1:1234", probe, RecordType::HINFO), None);
+        let reason = ask_from("192.0.2.1:1235", probe, RecordType::HINFO).unwrap();
+        assert!(reason.starts_with("plugin/loop: Loop (192.0.2.1:1235 -> 192.0.2.2:53)"), "from elsewhere: {reason}");
+        watch.start_anew();
+        let mut ask = |name, kind| ask_from("[::ffff:192.0.2.1]:1234", name, kind);
         for _ in 0..5 {
             assert_eq!(ask(probe, RecordType::A), None, "another type");
             assert_eq!(ask(probe.parent(1), RecordType::HINFO), None, "another name");

@@ -1,6 +1,6 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::Duration,
 };
 
@@ -36,8 +36,7 @@ pub(super) async fn send(probe: Name, address: SocketAddr, registry: &Registry, 
     let ask = Arc::new(ask);
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
-        // Only what one probe brings back counts: those that an upstream leaves unanswered are no loop.
-        watch.seen.store(0, Relaxed);
+        watch.start_anew();
         if ourselves.ask(&ask, Protocol::Udp, ANSWER).await.is_ok() {
             return;
         }
