@@ -21,12 +21,20 @@ pub(crate) fn subject() -> PathBuf {
     std::env::var_os("SUBJECT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")), PathBuf::from)
 }
 
-/// A port of loopback that is free for UDP and TCP.
+/// A port of loopback that is free for UDP and TCP. It is below those that the kernel hands out by itself (from 32768
+/// on), which any socket of a test that runs beside this one may be given a moment later.
 pub(crate) fn free_port() -> u16 {
-    for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = tcp.local_addr().expect("an address").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("::1", port)).is_ok() {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    for _ in 0..1000 {
+        // Test programs that run at the same time start at different places.
+        let number = std::process::id().wrapping_mul(1009).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (FIRST + number % COUNT) as u16;
+        let is_free = TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+            && TcpListener::bind(("::1", port)).is_ok();
+        if is_free {
             return port;
         }
     }
