@@ -170,3 +170,53 @@ fn one_refresh_at_a_time_and_a_pause_behind_a_failed_one() {
     assert!(Refresh::start(&entry, now + pause / 2, pause).is_none());
     assert!(Refresh::start(&entry, now + pause, pause).is_some());
 }
+
+#[test]
+fn equal_questions_share_an_answer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let flights = Arc::new(Flights::<u32>::default());
+    let key = || Key::of(&question(), &Query::internal(question()));
+    let Boarding::Pilot(first) = flights.board(&key(), 0) else { panic!("the first asks") };
+    let Boarding::Passenger(second) = flights.board(&key(), 0) else { panic!("the second waits") };
+    let Boarding::Pilot(other) = flights.board(&key(), 1) else { panic!("another kind asks for itself") };
+    first.land(&7);
+    assert_eq!(runtime.block_on(second.arrive()), Some(7));
+    let Boarding::Pilot(lost) = flights.board(&key(), 0) else { panic!("later ones ask anew") };
+    let Boarding::Passenger(stranded) = flights.board(&key(), 0) else { panic!("and others wait for them") };
+    drop((lost, other));
+    assert_eq!(runtime.block_on(stranded.arrive()), None, "the pilot was lost");
+    assert!(matches!(flights.board(&key(), 0), Boarding::Pilot(_)));
+}
+
+#[test]
+fn what_another_thread_keeps_or_forgets_is_seen_at_once() {
+    let cache = store(10);
+    let key = || Key::of(&question(), &Query::internal(question()));
+    let keep = |ttl| {
+        let (packet, storable) = address_for(ttl);
+        cache.keep(&key(), packet, storable, Instant::now(), None);
+    };
+    let ttl = || cache.find(&key()).success.map(|entry| entry.ttl().as_secs());
+    keep(30);
+    assert_eq!([ttl(), ttl()], [Some(30); 2]);
+    std::thread::scope(|scope| scope.spawn(|| keep(60)).join()).unwrap();
+    assert_eq!([ttl(), ttl()], [Some(60); 2]);
+    std::thread::scope(|scope| scope.spawn(|| cache.forget(Half::Success, &key())).join()).unwrap();
+    assert_eq!(ttl(), None);
+}
+
+#[test]
+fn what_is_of_no_use_is_swept_out_and_its_memory_counted() {
+    let cache = store(10);
+    let now = Instant::now();
+    for (number, ttl) in [10, 60].into_iter().enumerate() {
+        let question = Question { name: Name::parse(&format!("n{number}.example.org")).unwrap(), ..question() };
+        let (packet, storable) = address_for(ttl);
+        cache.keep(&Key::of(&question, &Query::internal(question.clone())), packet, storable, now, None);
+    }
+    let both = cache.bytes(Half::Success);
+    // The store keeps answers for a minute behind their end.
+    cache.sweep(now + Duration::from_secs(71));
+    assert_eq!(cache.len(Half::Success), 1, "one is still good as a stale answer");
+    assert!(cache.bytes(Half::Success) * 2 == both && both > 0, "{both} octets");
+}

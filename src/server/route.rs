@@ -16,7 +16,7 @@ pub(crate) struct Target {
 #[derive(Default)]
 pub(crate) struct Routes {
     /// By zone in lower-case wire form.
-    targets: HashMap<Box<[u8]>, Target>,
+    targets: HashMap<Box<[u8]>, Target, foldhash::quality::RandomState>,
     /// How many labels the zones have; a bit for each count that occurs.
     depths: u128,
     /// Some block has a plugin that answers classes other than IN.

@@ -195,6 +195,18 @@ impl Packet {
         data.last_chunk::<4>().map(|field| u32::from_be_bytes(*field))
     }
 
+    /// How long the first of the signatures to end is still valid, seconds from `now` (seconds since 1970); negative if
+    /// it has ended, `None` without signatures (RFC 4034 section 3.1.5: serial number arithmetic).
+    pub fn signatures_left(&self, now: u32) -> Option<i32> {
+        let signatures = self.entries().iter().filter(|entry| entry.record_type == RecordType::RRSIG);
+        let expiration = |entry: &Entry| {
+            // Type covered, algorithm, labels and original TTL stand before it; the data begins six octets behind the TTL.
+            let field = self.bytes().get(usize::from(entry.ttl_at) + 6 + 8..usize::from(entry.end))?;
+            field.first_chunk::<4>().map(|field| u32::from_be_bytes(*field).wrapping_sub(now) as i32)
+        };
+        signatures.filter_map(expiration).min()
+    }
+
     /// The TTL that this record is written with, seconds.
     pub fn ttl_of(&self, entry: &Entry) -> u32 {
         match self.ttl {

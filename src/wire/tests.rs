@@ -259,3 +259,25 @@ fn any_octets_are_read_or_refused() {
         }
     }
 }
+
+#[test]
+fn signatures_end_when_the_first_of_them_ends() {
+    let signature = |end: u32| {
+        // Covers A, algorithm 13, two labels, original TTL 60; then expiration, inception, key tag, signer.
+        let head = [0, 1, 13, 2, 0, 0, 0, 60];
+        let data = [&head[..], &end.to_be_bytes(), &[0; 6], b"\x07example\x03org\0", &[1; 64]].concat();
+        Record::of_question(60, RData::Other(RecordType::RRSIG, Arc::from(data)))
+    };
+    let address = || Record::of_question(60, RData::A(Ipv4Addr::new(192, 0, 2, 1)));
+    for (what, signatures, now, left) in [
+        ("no signature", vec![], 1000, None),
+        ("one", vec![1100], 1000, Some(100)),
+        ("the first counts", vec![1100, 1030], 1000, Some(30)),
+        ("ended", vec![900], 1000, Some(-100)),
+        ("over the end of the numbers", vec![50], u32::MAX - 49, Some(100)),
+    ] {
+        let records = std::iter::once(address()).chain(signatures.into_iter().map(signature));
+        let packet = Packet::of(&question("www.example.org.", RecordType::A), &Response::answer(records)).unwrap();
+        assert_eq!(packet.signatures_left(now), left, "{what}");
+    }
+}

@@ -1,6 +1,6 @@
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     metrics::Metrics,
 };
 use crate::{
-    cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, classify},
+    cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, Storable, classify},
     chain::{Context, Transport, ZoneSet},
     wire::{Body, Ede, Failure, Origin, Packet, Question, Rcode, Response},
 };
@@ -150,7 +150,9 @@ impl Keeper {
             self.metrics(cx).drops.inc();
             return;
         }
-        let Some(storable) = classify(&packet, question, &self.limits) else { return };
+        let Some(storable) = classify(&packet, question, &self.limits).and_then(|found| signed(found, &packet)) else {
+            return;
+        };
         let (key, now) = (Key::of(question, &cx.query), (self.clock)());
         let disabled = &self.disabled[usize::from(storable.half == Half::Denial)];
         if !storable.ttl.is_zero() && !disabled.contains(&question.name) && !self.must_stay(&key, storable.class, now) {
@@ -198,6 +200,14 @@ impl Keeper {
 
 /// INFO-CODE of an NXDOMAIN that has ended (RFC 8914 section 4.20).
 const STALE_NXDOMAIN: u16 = 19;
+
+/// Data is not kept longer than its signatures are valid, and not at all if they have ended (RFC 4035 section 5.3.3).
+fn signed(storable: Storable, packet: &Packet) -> Option<Storable> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let Some(left) = packet.signatures_left(now.as_secs() as u32) else { return Some(storable) };
+    let left = u64::try_from(left).ok().filter(|&left| left > 0)?;
+    Some(Storable { ttl: storable.ttl.min(Duration::from_secs(left)), ..storable })
+}
 
 fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)

@@ -291,3 +291,26 @@ fn an_answer_to_another_question_is_dropped() {
         assert!(bench.counts("coredns_cache_drops_total{server=\"dns://:53\",view=\"\",zones=\".\"} 2"));
     });
 }
+
+#[test]
+fn what_is_signed_is_kept_as_long_as_the_signature_is_valid() {
+    let signed = |left: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let end = (now.as_secs() as i64 + left) as u32;
+        let end = [end >> 16, end & 0xFFFF].map(|half| crate::wire::octets(half as u16)).concat();
+        let data = [&[0, 1, 13, 3, 0, 0, 0, 60][..], &end, &[0; 6], b"\x03org\0", &[1; 64]].concat();
+        let signature = Record::of_question(60, RData::Other(RecordType::RRSIG, data.into()));
+        Response::answer([Record::of_question(60, RData::A([192, 0, 2, 1].into())), signature])
+    };
+    for (what, left, first, second) in [
+        ("valid for long", 86_400, "NOERROR 60 new", "NOERROR 60 kept"),
+        ("valid for less than the TTL", 31, "NOERROR 3x new", "NOERROR 3x kept"),
+        ("ended yesterday", -86_400, "NOERROR 60 new", "NOERROR 60 new"),
+    ] {
+        let bench = bench(Settings::default(), [signed(left)]);
+        let blurred = |text: String| text.replace(" 30 ", " 3x ").replace(" 31 ", " 3x ");
+        run(async {
+            assert_eq!([bench.ask(0).await, bench.ask(0).await].map(blurred), [first, second], "{what}");
+        });
+    }
+}
