@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+use smallvec::SmallVec;
+
 use super::{Kept, Key};
 
 /// Places of a thread. A key has one; whoever is asked later takes it.
@@ -16,7 +18,8 @@ struct Place {
     store: u64,
     epoch: u32,
     hits: u8,
-    key: Box<[u8]>,
+    /// In place, so that comparing it touches no other memory.
+    key: SmallVec<[u8; 48]>,
     kept: Kept,
 }
 
@@ -33,7 +36,7 @@ pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept
             && place.store == store
             && place.epoch == epoch
             && place.hits < HITS
-            && *place.key == *key.bytes()
+            && place.key.as_slice() == key.bytes()
         {
             place.hits += 1;
             return place.kept.clone();
@@ -41,10 +44,10 @@ pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept
         let kept = ask();
         if kept.is_empty() || kept.size() > LONGEST {
             // What stands here may be of another key and good; that of this key is not.
-            place.take_if(|place| place.store == store && *place.key == *key.bytes());
+            place.take_if(|place| place.store == store && place.key.as_slice() == key.bytes());
             return kept;
         }
-        *place = Some(Place { store, epoch, hits: 0, key: key.bytes().into(), kept: kept.clone() });
+        *place = Some(Place { store, epoch, hits: 0, key: SmallVec::from_slice(key.bytes()), kept: kept.clone() });
         kept
     })
 }

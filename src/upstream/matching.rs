@@ -26,7 +26,7 @@ pub(super) fn answer_to(ask: &Ask, id: u16, bytes: &[u8]) -> Option<Packet> {
     if message_id(bytes) != Some(id) || !flags.is_response() || flags.opcode() != ask.flags.opcode() {
         return None;
     }
-    Packet::parse(bytes).ok().filter(|packet| *packet.question() == ask.question)
+    Packet::parse(bytes).ok().filter(|packet| packet.answers(&ask.question))
 }
 
 #[cfg(test)]

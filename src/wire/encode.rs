@@ -7,7 +7,7 @@ use super::{
 /// The longest message there can be, in octets: TCP's length prefix has two (RFC 1035 section 4.2.2).
 pub const MAX_MESSAGE: usize = 65_535;
 
-const HEADER: usize = 12;
+pub(super) const HEADER: usize = 12;
 /// How many names are remembered for compression; more would cost more than they save.
 const REMEMBERED: usize = 48;
 
@@ -331,8 +331,7 @@ impl<'a> Writer<'a> {
     fn packet(&mut self, packet: &Packet, shuffle: Option<u32>) -> ([u16; 3], bool) {
         let bytes = packet.bytes();
         let start = self.at;
-        let stored_start = HEADER + packet.question().name.wire().len() + 4;
-        if stored_start != start || packet.question().name != self.question {
+        if packet.records_behind(&self.question) != Some(start) {
             // The stored question is another one (a CNAME target, say): offsets would not hold.
             return match super::Message::parse(bytes) {
                 Ok(message) => {

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{
-    Class, Ede, Flags, Kind, MAX_MESSAGE, Question, Rcode, RecordType, Records, Response, WireError, encode,
+    Class, Ede, Flags, Kind, MAX_MESSAGE, Name, Question, Rcode, RecordType, Records, Response, WireError, encode,
+    encode::HEADER,
     message::{Reader, check_rdata},
     query::Query,
 };
@@ -21,11 +24,14 @@ struct Stored {
     bytes: Box<[u8]>,
     flags: Flags,
     rcode: Rcode,
-    ede: Option<Ede>,
-    question: Question,
+    ede: Option<Box<Ede>>,
+    question_end: u16,
     counts: [u16; 3],
-    entries: Box<[Entry]>,
+    entries: Entries,
 }
+
+/// Most answers have no more records than fit in place: a hit in a cache touches little memory.
+type Entries = SmallVec<[Entry; 3]>;
 
 /// One record of a packet: what can be known without decoding its data.
 #[derive(Debug, Clone, Copy)]
@@ -89,10 +95,10 @@ impl Packet {
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let cut = Flags::of_message(bytes).truncated();
         let scan = Scan::of(bytes).or_else(|error| if cut { Scan::of_question(bytes) } else { Err(error) })?;
-        let question = scan.question.clone().ok_or(WireError::Short)?;
+        let question = scan.question.clone().filter(|question| scan.is_plain(question)).ok_or(WireError::Short)?;
         let rcode = Rcode(scan.flags.rcode().0 | u16::from(scan.extended_rcode) << 4);
         let Some((index, opt)) = scan.opt else {
-            return Ok(Self::stored(&scan, question, rcode, bytes, scan.entries.clone()));
+            return Ok(Self::stored(&scan, rcode, bytes, scan.entries.clone()));
         };
         if usize::from(opt.end) != scan.end {
             // An OPT in the middle: other names may point behind it, so write the message anew.
@@ -100,10 +106,10 @@ impl Packet {
         }
         let mut entries = scan.entries.clone();
         entries.remove(index);
-        Ok(Self::stored(&scan, question, rcode, &bytes[..usize::from(opt.start)], entries))
+        Ok(Self::stored(&scan, rcode, &bytes[..usize::from(opt.start)], entries))
     }
 
-    fn stored(scan: &Scan, question: Question, rcode: Rcode, bytes: &[u8], entries: Vec<Entry>) -> Self {
+    fn stored(scan: &Scan, rcode: Rcode, bytes: &[u8], entries: Entries) -> Self {
         let end = entries.last().map_or(scan.question_end, |entry| usize::from(entry.end));
         let count = |section| entries.iter().filter(|entry| entry.section == section).count() as u16;
         let mut bytes = Box::<[u8]>::from(&bytes[..end]);
@@ -115,10 +121,10 @@ impl Packet {
             bytes,
             flags: scan.flags,
             rcode,
-            ede: scan.ede.clone(),
-            question,
+            ede: scan.ede.clone().map(Box::new),
+            question_end: scan.question_end as u16,
             counts: [count(0), count(1), count(2)],
-            entries: entries.into(),
+            entries,
         };
         Self { stored: Arc::new(stored), ttl: Ttl::AsStored }
     }
@@ -144,9 +150,9 @@ impl Packet {
         let mut out = vec![0; MAX_MESSAGE];
         let length = encode(&query, response, MAX_MESSAGE, &mut out);
         let scan = Scan::of(&out[..length])?;
-        let mut packet = Self::stored(&scan, question.clone(), response.rcode, &out[..length], scan.entries.clone());
+        let mut packet = Self::stored(&scan, response.rcode, &out[..length], scan.entries.clone());
         if let (Some(stored), Some(ede)) = (Arc::get_mut(&mut packet.stored), &response.ede) {
-            stored.ede = Some(ede.clone());
+            stored.ede = Some(Box::new(ede.clone()));
         }
         Ok(packet)
     }
@@ -163,9 +169,17 @@ impl Packet {
         &self.stored.bytes
     }
 
-    /// The question that it answers.
-    pub fn question(&self) -> &Question {
-        &self.stored.question
+    /// Whether this is the question that it answers.
+    pub fn answers(&self, question: &Question) -> bool {
+        let fields = [question.record_type.0.to_be_bytes(), question.class.0.to_be_bytes()];
+        self.records_behind(&question.name).is_some_and(|end| self.bytes()[end - 4..end] == *fields.as_flattened())
+    }
+
+    /// Where the question ends and the records begin; `None` if it is about another name.
+    pub(super) fn records_behind(&self, name: &Name) -> Option<usize> {
+        let end = usize::from(self.stored.question_end);
+        // Length octets are no letters.
+        self.bytes()[HEADER..end - 4].eq_ignore_ascii_case(name.wire()).then_some(end)
     }
 
     /// Response code and flags.
@@ -175,7 +189,7 @@ impl Packet {
 
     /// The extended DNS error that came with it.
     pub fn extended_error(&self) -> Option<&Ede> {
-        self.stored.ede.as_ref()
+        self.stored.ede.as_deref()
     }
 
     /// The records in order, without their data.
@@ -236,7 +250,7 @@ struct Scan {
     flags: Flags,
     question: Option<Question>,
     question_end: usize,
-    entries: Vec<Entry>,
+    entries: Entries,
     opt: Option<(usize, Entry)>,
     extended_rcode: u8,
     ede: Option<Ede>,
@@ -244,6 +258,11 @@ struct Scan {
 }
 
 impl Scan {
+    /// Whether the question stands in the message letter for letter. Nothing stands in front of it that it could point at.
+    fn is_plain(&self, question: &Question) -> bool {
+        self.question_end == HEADER + question.name.wire().len() + 4
+    }
+
     fn of(bytes: &[u8]) -> Result<Self, WireError> {
         let (mut scan, mut reader, counts) = Self::head(bytes)?;
         for (section, &count) in counts.iter().enumerate() {
@@ -277,7 +296,7 @@ impl Scan {
             flags,
             question,
             question_end: reader.position(),
-            entries: Vec::with_capacity(usize::from(counts[1]).min(64)),
+            entries: Entries::new(),
             opt: None,
             extended_rcode: 0,
             ede: None,

@@ -128,7 +128,7 @@ impl Keeper {
     /// Whether a response is to the question.
     pub(super) fn answers(&self, cx: &Context, response: &Response) -> bool {
         match &response.body {
-            Body::Packet(packet) => packet.question() == cx.question(),
+            Body::Packet(packet) => packet.answers(cx.question()),
             Body::Records(_) => true,
         }
     }
@@ -146,7 +146,7 @@ impl Keeper {
             Body::Records(_) => Packet::of(question, response),
         };
         let Ok(packet) = made else { return };
-        if packet.question() != question {
+        if !packet.answers(question) {
             self.metrics(cx).drops.inc();
             return;
         }
