@@ -1,0 +1,571 @@
+//! The original's own tables, its loop step by step, and what is refused.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    hold::Caution,
+    params::{Data, Params, Rules},
+    round::{Ask, Autoscaler, Config, Current, Note, Outcome, Policy, Reply},
+    size::{Count, Size},
+    trouble::{Reason, Trouble},
+};
+
+const COMPAT: Rules = Rules { compat: true, allow_zero: false };
+const OURS: Rules = Rules { compat: false, allow_zero: false };
+
+fn mk_data(mode: &str, text: &str) -> Data {
+    Data::from([(mode.to_owned(), text.to_owned())])
+}
+
+/// A cluster whose nodes are all schedulable.
+fn mk_size(cores: i64, nodes: i64) -> Size {
+    let both = |all| Count { all, schedulable: all };
+    Size { nodes: both(nodes), cores: both(cores), unready: 0 }
+}
+
+fn count(mode: &str, text: &str, size: Size, rules: Rules) -> i32 {
+    let params = Params::read(&mk_data(mode, text), rules).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+    params.replicas(size, rules, &mut |_| {}).unwrap_or_else(|unfit| panic!("{text}: {unfit}"))
+}
+
+#[test]
+fn linear_over_one_dimension() {
+    for (x, replicas) in [
+        (0, 2),
+        (1, 2),
+        (2, 2),
+        (3, 2),
+        (4, 2),
+        (6, 3),
+        (10, 5),
+        (11, 6),
+        (19, 10),
+        (20, 10),
+        (21, 11),
+        (30, 15),
+        (40, 20),
+    ] {
+        let cores = r#"{"coresPerReplica": 2, "min": 2, "max": 100}"#;
+        assert_eq!(count("linear", cores, mk_size(x, 0), OURS), replicas, "{x} cores");
+        let nodes = r#"{"nodesPerReplica": 2, "min": 2, "max": 100}"#;
+        assert_eq!(count("linear", nodes, mk_size(0, x), OURS), replicas, "{x} nodes");
+    }
+}
+
+#[test]
+fn linear_over_cores_and_nodes_with_the_guard() {
+    let text =
+        r#"{"coresPerReplica": 2, "nodesPerReplica": 2.5, "min": 1, "max": 100, "preventSinglePointFailure": true}"#;
+    for (cores, nodes, replicas) in [
+        (0, 0, 1),
+        (1, 2, 2),
+        (2, 3, 2),
+        (3, 4, 2),
+        (4, 4, 2),
+        (6, 4, 3),
+        (6, 5, 3),
+        (8, 5, 4),
+        (8, 15, 6),
+        (8, 16, 7),
+        (19, 21, 10),
+        (23, 20, 12),
+        (26, 38, 16),
+        (30, 49, 20),
+        (40, 20, 20),
+    ] {
+        assert_eq!(count("linear", text, mk_size(cores, nodes), OURS), replicas, "{cores} cores, {nodes} nodes");
+    }
+}
+
+#[test]
+fn linear_over_all_nodes() {
+    let text = r#"{"coresPerReplica": 2, "nodesPerReplica": 2, "max": 100, "preventSinglePointFailure": true,
+        "includeUnschedulableNodes": true}"#;
+    for (all, schedulable, replicas) in
+        [(0, 0, 1), (1, 1, 1), (2, 2, 2), (4, 4, 2), (4, 2, 2), (8, 8, 4), (8, 6, 4), (210, 21, 100)]
+    {
+        let both = Count { all, schedulable };
+        let size = Size { nodes: both, cores: both, unready: all - schedulable };
+        assert_eq!(count("linear", text, size, OURS), replicas, "{all} nodes, {schedulable} schedulable");
+    }
+}
+
+/// Division and not multiplication by the reciprocal, in binary64 and not in decimal; the guard behind the limits.
+#[test]
+fn linear_at_the_edges_of_the_arithmetic() {
+    for (text, cores, nodes, replicas) in [
+        (r#"{"coresPerReplica": 99}"#, 297, 0, 3),
+        (r#"{"nodesPerReplica": 1.4}"#, 0, 42, 31),
+        (r#"{"nodesPerReplica": 16, "max": 1, "preventSinglePointFailure": true}"#, 0, 2, 2),
+        (r#"{"nodesPerReplica": 16, "max": 1, "preventSinglePointFailure": true}"#, 0, 1, 1),
+        (r#"{"nodesPerReplica": 16, "min": 0}"#, 0, 0, 1),
+        (r#"{"coresPerReplica": 1e-300, "max": 7}"#, 5, 5, 7),
+        // Kubespray's.
+        (r#"{"coresPerReplica":256,"min":2,"nodesPerReplica":16,"preventSinglePointFailure":true}"#, 132, 33, 3),
+        (r#"{"coresPerReplica":256,"min":2,"nodesPerReplica":16,"preventSinglePointFailure":true}"#, 4, 1, 2),
+        (r#"{"coresPerReplica":256,"min":2,"nodesPerReplica":16,"preventSinglePointFailure":true}"#, 3000, 40, 12),
+    ] {
+        assert_eq!(count("linear", text, mk_size(cores, nodes), OURS), replicas, "{text}");
+    }
+}
+
+#[test]
+fn ladder_over_one_dimension() {
+    let rungs = "[[1,1],[2,2],[3,3],[4,4],[10,10],[20,20]]";
+    for (x, replicas) in [
+        (0, 1),
+        (1, 1),
+        (2, 2),
+        (3, 3),
+        (4, 4),
+        (6, 4),
+        (10, 10),
+        (11, 10),
+        (19, 10),
+        (20, 20),
+        (21, 20),
+        (40, 20),
+    ] {
+        let cores = format!(r#"{{"coresToReplicas": {rungs}}}"#);
+        assert_eq!(count("ladder", &cores, mk_size(x, 0), OURS), replicas, "{x} cores");
+        let nodes = format!(r#"{{"nodesToReplicas": {rungs}}}"#);
+        assert_eq!(count("ladder", &nodes, mk_size(0, x), OURS), replicas, "{x} nodes");
+    }
+    for rungs in ["[[0,0],[3,3]]", "[[1,0],[3,3]]"] {
+        let text = format!(r#"{{"nodesToReplicas": {rungs}}}"#);
+        for (x, replicas) in [(0, 0), (1, 0), (2, 0), (3, 3), (4, 3)] {
+            assert_eq!(count("ladder", &text, mk_size(0, x), COMPAT), replicas, "{rungs}, {x} nodes");
+        }
+    }
+}
+
+#[test]
+fn ladder_over_cores_and_nodes() {
+    let rungs = r#""coresToReplicas": [[0,0],[4,1],[8,2],[12,3]], "nodesToReplicas": [[0,0],[1,1],[2,2],[3,3]]"#;
+    let nodes = Count { all: 3, schedulable: 1 };
+    let cores = Count { all: 12, schedulable: 4 };
+    let size = Size { nodes, cores, unready: 2 };
+    let all = format!(r#"{{{rungs}, "includeUnschedulableNodes": true}}"#);
+    assert_eq!(count("ladder", &all, size, OURS), 3);
+    assert_eq!(count("ladder", &format!("{{{rungs}}}"), size, OURS), 1);
+}
+
+#[test]
+fn ladder_rungs_are_sorted_and_the_later_of_equal_ones_counts() {
+    let text = r#"{"nodesToReplicas": [[6,4],[1,1],[3,2],[3,3]]}"#;
+    for (nodes, replicas) in [(0, 1), (2, 1), (3, 3), (5, 3), (6, 4)] {
+        assert_eq!(count("ladder", text, mk_size(0, nodes), OURS), replicas, "{nodes} nodes");
+    }
+    // Below the first rung the first rung answers.
+    assert_eq!(count("ladder", r#"{"nodesToReplicas": [[6,1]]}"#, mk_size(0, 2), OURS), 1);
+}
+
+/// A permission makes zero a number like any other.
+#[test]
+fn zero_replicas_need_a_permission() {
+    let size = mk_size(0, 2);
+    let plain = r#"{"nodesToReplicas": [[0,0],[3,3]]}"#;
+    let allowed = r#"{"nodesToReplicas": [[0,0],[3,3]], "allowZero": true}"#;
+    let params = Params::read(&mk_data("ladder", plain), OURS).unwrap();
+    let unfit = params.replicas(size, OURS, &mut |_| {}).unwrap_err().to_string();
+    assert!(unfit.contains("allowZero"), "{unfit}");
+    assert_eq!(count("ladder", plain, mk_size(0, 3), OURS), 3);
+    assert_eq!(count("ladder", plain, size, Rules { compat: false, allow_zero: true }), 0);
+    assert_eq!(count("ladder", allowed, size, OURS), 0);
+    assert_eq!(count("ladder", plain, size, COMPAT), 0);
+}
+
+/// What Go's decoder lets pass.
+#[test]
+fn leniency() {
+    for text in [
+        r#"{"CORESPERREPLICA": 2, "nodesperreplica": 0}"#,
+        r#"{"coresPerReplica": 5, "coresPerReplica": 2}"#,
+        r#"{"coresPerReplica": 2, "coresPerReplica": null, "min": null}"#,
+        r#"{"coresPerReplica": 2e0, "unknown": {"a": [1, "x"]}, "cores_per_replica": "text"}"#,
+        "\n\t {\"coresPerReplica\":\r\n2} \n",
+    ] {
+        assert_eq!(count("linear", text, mk_size(6, 6), OURS), 3, "{text}");
+    }
+    for (text, replicas) in [
+        (r#"{"nodesToReplicas": [[5,2,8]]}"#, 2),
+        (r#"{"nodesToReplicas": [[null,3,"x"]], "coresToReplicas": null, "min": 9}"#, 3),
+        (r#"{"nodesToReplicas": [[1,9]], "NODESTOREPLICAS": [[1,4]]}"#, 4),
+    ] {
+        assert_eq!(count("ladder", text, mk_size(6, 6), OURS), replicas, "{text}");
+    }
+}
+
+/// What the original reads as zero replicas.
+#[test]
+fn dangerous_ladders_are_taken_in_the_originals_mode_only() {
+    for (text, error) in [
+        ("{}", "ladder:1:1: `coresToReplicas` and `nodesToReplicas`: no rungs, so there would be 0 replicas"),
+        ("null", "ladder:1:1: `coresToReplicas` and `nodesToReplicas`: no rungs, so there would be 0 replicas"),
+        (
+            r#"{"nodesToReplicas": [[5]]}"#,
+            "ladder:1:22: `nodesToReplicas`: expected a rung [size, replicas], found 1 of two numbers: that would be 0 replicas",
+        ),
+        (
+            r#"{"nodesToReplicas": [null]}"#,
+            "ladder:1:22: `nodesToReplicas`: expected a rung [size, replicas], found null: that would be 0 replicas",
+        ),
+        (
+            r#"{"nodesToReplicas": [[5, null]]}"#,
+            "ladder:1:22: `nodesToReplicas`: expected a rung [size, replicas], found null for the replicas: that would be 0 replicas",
+        ),
+    ] {
+        assert_eq!(Params::read(&mk_data("ladder", text), OURS).unwrap_err().message, error);
+        assert_eq!(count("ladder", text, mk_size(9, 9), COMPAT), 0, "{text}");
+    }
+}
+
+#[test]
+fn errors_name_the_key_and_the_place() {
+    for (mode, text, error) in [
+        ("linear", "", "linear:1:1: expected a value, found the end"),
+        ("linear", "{\"min\": 2,}", "linear:1:11: expected a key in quotes, found `}`"),
+        ("linear", "{\"min\": 2} x", "linear:1:12: expected the end, found `x`"),
+        ("linear", "[]", "linear:1:1: expected an object with parameters, found a list"),
+        (
+            "linear",
+            "{\n  \"coresPerReplica\": \"256\"\n}",
+            "linear:2:22: `coresPerReplica`: expected a number, found the string \"256\"",
+        ),
+        (
+            "linear",
+            r#"{"min": 2.0}"#,
+            "linear:1:9: `min`: expected an integer without point or exponent, found 2.0",
+        ),
+        (
+            "linear",
+            r#"{"min": 1e2}"#,
+            "linear:1:9: `min`: expected an integer without point or exponent, found 1e2",
+        ),
+        ("linear", r#"{"min": 99999999999999999999}"#, "linear:1:9: `min`: 99999999999999999999 is too large"),
+        ("linear", r#"{"max": 3000000000}"#, "linear:1:9: `max`: 3000000000 is more than the 2147483647 that the API takes"),
+        ("linear", r#"{"min": -1}"#, "linear:1:9: `min`: -1 is negative"),
+        ("linear", r#"{"min": 5, "max": 2}"#, "linear:1:19: `max`: 2 is less than `min`, 5"),
+        ("linear", r#"{"max": -1}"#, "linear:1:9: `max`: -1 is less than `min`, 0"),
+        (
+            "linear",
+            "null",
+            "linear:1:1: `coresPerReplica` and `nodesPerReplica`: one of them must be there and not 0",
+        ),
+        ("linear", r#"{"coresPerReplica": -2}"#, "linear:1:21: `coresPerReplica`: -2 is negative"),
+        (
+            "linear",
+            r#"{"coresPerReplica": 2, "nodesPerReplica": -0.5}"#,
+            "linear:1:43: `nodesPerReplica`: -0.5 is negative",
+        ),
+        ("linear", r#"{"coresPerReplica": 1e999}"#, "linear:1:21: `coresPerReplica`: 1e999 is too large"),
+        (
+            "linear",
+            r#"{"preventSinglePointFailure": "true"}"#,
+            "linear:1:31: `preventSinglePointFailure`: expected true or false, found the string \"true\"",
+        ),
+        (
+            "ladder",
+            r#"{"nodesToReplicas": {"1": 2}}"#,
+            "ladder:1:21: `nodesToReplicas`: expected a list of [size, replicas], found an object",
+        ),
+        (
+            "ladder",
+            r#"{"nodesToReplicas": [1, 2]}"#,
+            "ladder:1:22: `nodesToReplicas`: expected a rung [size, replicas], found 1",
+        ),
+        (
+            "ladder",
+            r#"{"nodesToReplicas": [[1, 2.5]]}"#,
+            "ladder:1:26: `nodesToReplicas`: expected an integer without point or exponent, found 2.5",
+        ),
+        ("ladder", r#"{"coresToReplicas": [[1, 1], [-2, 1]]}"#, "ladder:1:31: `coresToReplicas`: -2 is negative"),
+        ("ladder", r#"{"coresToReplicas": [[2, -1]]}"#, "ladder:1:26: `coresToReplicas`: -1 is negative"),
+        ("Linear", "{}", "unknown key `Linear`: expected `linear` or `ladder` (small letters)"),
+        ("steps", "{}", "unknown key `steps`: expected `linear` or `ladder`"),
+    ] {
+        for rules in [OURS, COMPAT] {
+            let refusal = Params::read(&mk_data(mode, text), rules).unwrap_err();
+            assert_eq!(refusal.message, error, "{rules:?}");
+        }
+    }
+    let none = Params::read(&Data::new(), OURS).unwrap_err();
+    assert_eq!(none.message, "expected exactly one key, `linear` or `ladder`, found none");
+    let mut both = mk_data("linear", "{}");
+    both.extend(mk_data("ladder", "{}"));
+    let both = Params::read(&both, OURS).unwrap_err();
+    assert_eq!(both.message, "expected exactly one key, `linear` or `ladder`, found `ladder`, `linear`");
+    let caret = Params::read(&mk_data("linear", "{\n \"min\": -1\n}"), OURS).unwrap_err();
+    assert_eq!(caret.excerpt.as_deref(), Some("   \"min\": -1\n          ^"));
+}
+
+/// A cluster of a ConfigMap and targets that does what it is told, and keeps a record of what it was asked.
+struct Cluster {
+    scaler: Autoscaler,
+    start: Instant,
+    config: Result<Config, Trouble>,
+    create: Result<(), Trouble>,
+    targets: Vec<Result<i32, Trouble>>,
+    /// What the next writes of scale say, before they work.
+    set: Vec<Trouble>,
+    asked: Vec<String>,
+}
+
+impl Cluster {
+    fn new(compat: bool, replicas: &[i32], defaults: Option<Data>) -> Self {
+        let rules = if compat { COMPAT } else { OURS };
+        let caution = if compat { Caution::NONE } else { Caution { window: Duration::ZERO, ..Caution::default() } };
+        let policy = Policy { rules, caution };
+        Self {
+            scaler: Autoscaler::new(policy, replicas.len(), defaults),
+            start: Instant::now(),
+            config: Err(mk_trouble(Reason::Missing)),
+            create: Ok(()),
+            targets: replicas.iter().map(|replicas| Ok(*replicas)).collect(),
+            set: Vec::new(),
+            asked: Vec::new(),
+        }
+    }
+
+    fn write(&mut self, version: u32, mode: &str, text: &str) {
+        self.config = Ok(Config { version: version.to_string(), data: mk_data(mode, text) });
+    }
+
+    fn poll(&mut self, cores: i64, nodes: i64) -> Outcome {
+        self.asked.clear();
+        let mut round = self.scaler.begin(mk_size(cores, nodes), self.start, true);
+        while let Some(ask) = round.ask() {
+            let reply = match ask {
+                Ask::Config => {
+                    self.asked.push("read config".to_owned());
+                    Reply::Config(self.config.clone())
+                }
+                Ask::CreateConfig(data) => {
+                    self.asked.push("create config".to_owned());
+                    let created = self.create.clone().map(|()| Config { version: "created".to_owned(), data });
+                    if created.is_ok() {
+                        self.config = created.clone();
+                    }
+                    Reply::Config(created)
+                }
+                Ask::Scale { target, fresh } => {
+                    self.asked.push(format!("read {target}"));
+                    Reply::Scale(self.targets[target].clone().map(|replicas| Current { replicas, fresh }))
+                }
+                Ask::SetScale { target, replicas } => {
+                    self.asked.push(format!("set {target} to {replicas}"));
+                    Reply::Set(match self.set.pop() {
+                        Some(trouble) => Err(trouble),
+                        None => {
+                            self.targets[target] = Ok(replicas);
+                            Ok(())
+                        }
+                    })
+                }
+            };
+            round.answer(reply);
+        }
+        round.finish()
+    }
+
+    fn replicas(&self) -> Vec<i32> {
+        self.targets.iter().map(|target| *target.as_ref().unwrap_or(&-1)).collect()
+    }
+}
+
+fn mk_trouble(reason: Reason) -> Trouble {
+    Trouble::new(reason, reason.label())
+}
+
+/// The original's own run test, one object that lives through all of it.
+#[test]
+fn a_run_through_edits_a_missing_config_and_another_mode() {
+    let rungs = |third: i32, top: i32| {
+        format!(
+            r#"{{"coresToReplicas": [[1,1],[2,2],[3,{third}],[512,5],[1024,7],[2048,10],[4096,15],[8192,20],[12288,30],
+            [16384,40],[20480,50],[24576,60],[28672,70],[32768,80],[65535,{top}]], "nodesToReplicas": [[1,1],[2,2]]}}"#
+        )
+    };
+    let linear = r#"{"coresPerReplica": 100, "nodesPerReplica": 10, "min": 1, "max": 100}"#;
+    for compat in [true, false] {
+        let mut cluster = Cluster::new(compat, &[1], None);
+        cluster.write(1, "ladder", &rungs(3, 100));
+        let mut step = |change: &mut dyn FnMut(&mut Cluster), cores, nodes, expected| {
+            change(&mut cluster);
+            cluster.poll(cores, nodes);
+            assert_eq!(cluster.replicas(), [expected], "{cores} cores, {nodes} nodes, compat {compat}");
+        };
+        let same: &mut dyn FnMut(&mut Cluster) = &mut |_| {};
+        // Cores / nodes as the original's table has them.
+        step(same, 0, 0, 1);
+        step(same, 800, 1, 5);
+        step(same, 1, 3, 2);
+        step(same, 200_000, 50_000, 100);
+        step(&mut |cluster| cluster.write(2, "ladder", &rungs(4, 200)), 200_000, 50_000, 200);
+        step(same, 500, 100, 4);
+        step(&mut |cluster| cluster.config = Err(mk_trouble(Reason::Missing)), 2000, 400, 4);
+        step(&mut |cluster| cluster.write(2, "ladder", &rungs(4, 200)), 2000, 400, 7);
+        step(&mut |cluster| cluster.write(3, "linear", linear), 2000, 400, 40);
+        step(same, 1600, 100, 16);
+        step(same, 100_000, 20_000, 100);
+    }
+}
+
+/// One row for each way in which `--compat` differs: what is asked, and what the targets have in the end.
+#[test]
+fn compat_and_our_defaults_side_by_side() {
+    const GOOD: &str = r#"{"nodesPerReplica": 10}"#;
+    const BAD: &str = r#"{"nodesPerReplica": "10"}"#;
+    struct Row {
+        what: &'static str,
+        prepare: fn(&mut Cluster),
+        compat: (&'static str, [i32; 2]),
+        ours: (&'static str, [i32; 2]),
+    }
+    let rows = [
+        Row {
+            what: "a bad text: the last good parameters are dropped, or kept",
+            prepare: |cluster| cluster.write(2, "linear", BAD),
+            compat: ("read config", [1, 1]),
+            ours: ("read config, read 0, read 0, set 0 to 5, read 1, read 1, set 1 to 5", [5, 5]),
+        },
+        Row {
+            what: "the first target fails: the poll ends, or goes on",
+            prepare: |cluster| cluster.targets[0] = Err(mk_trouble(Reason::Missing)),
+            compat: ("read config, read 0", [-1, 1]),
+            ours: ("read config, read 0, read 1, read 1, set 1 to 5", [-1, 5]),
+        },
+        Row {
+            what: "the ConfigMap cannot be read: it is created all the same, or left alone",
+            prepare: |cluster| {
+                cluster.config = Err(mk_trouble(Reason::Unreachable));
+                cluster.create = Err(mk_trouble(Reason::Exists));
+            },
+            compat: ("read config, create config", [1, 1]),
+            ours: ("read config", [1, 1]),
+        },
+        Row {
+            what: "the ConfigMap may not be read: the same",
+            prepare: |cluster| {
+                cluster.config = Err(mk_trouble(Reason::Forbidden));
+                cluster.create = Err(mk_trouble(Reason::Exists));
+            },
+            compat: ("read config, create config", [1, 1]),
+            ours: ("read config", [1, 1]),
+        },
+        Row {
+            what: "the ConfigMap is missing: both create it",
+            prepare: |cluster| cluster.config = Err(mk_trouble(Reason::Missing)),
+            compat: ("read config, create config, read 0, set 0 to 25, read 1, set 1 to 25", [25, 25]),
+            ours: ("read config, create config, read 0, read 0, set 0 to 25, read 1, read 1, set 1 to 25", [25, 25]),
+        },
+        Row {
+            what: "another writer was faster: a failure, or read again",
+            prepare: |cluster| cluster.set = vec![mk_trouble(Reason::Conflict)],
+            compat: ("read config, read 0, set 0 to 5", [1, 1]),
+            ours: ("read config, read 0, read 0, set 0 to 5, read 0, set 0 to 5, read 1, read 1, set 1 to 5", [5, 5]),
+        },
+        Row {
+            what: "a ladder without rungs: no replicas at all, or refused",
+            prepare: |cluster| cluster.write(2, "ladder", "{}"),
+            compat: ("read config, read 0, set 0 to 0, read 1, set 1 to 0", [0, 0]),
+            ours: ("read config, read 0, read 0, set 0 to 5, read 1, read 1, set 1 to 5", [5, 5]),
+        },
+        Row {
+            what: "a ladder that gives 0: done, or not used",
+            prepare: |cluster| cluster.write(2, "ladder", r#"{"nodesToReplicas": [[0,0],[500,1]]}"#),
+            compat: ("read config, read 0, set 0 to 0, read 1, set 1 to 0", [0, 0]),
+            ours: ("read config", [1, 1]),
+        },
+        Row {
+            what: "nothing is amiss: ours writes over what it has just read",
+            prepare: |_| {},
+            compat: ("read config, read 0, set 0 to 5, read 1, set 1 to 5", [5, 5]),
+            ours: ("read config, read 0, read 0, set 0 to 5, read 1, read 1, set 1 to 5", [5, 5]),
+        },
+    ];
+    for row in rows {
+        for (compat, (asked, replicas)) in [(true, row.compat), (false, row.ours)] {
+            let defaults = mk_data("linear", r#"{"nodesPerReplica":2}"#);
+            let mut cluster = Cluster::new(compat, &[1, 1], Some(defaults));
+            cluster.write(1, "linear", GOOD);
+            cluster.poll(10, 10);
+            (row.prepare)(&mut cluster);
+            cluster.poll(50, 50);
+            assert_eq!((cluster.asked.join(", ").as_str(), cluster.replicas().as_slice()), (asked, &replicas[..]), "compat {compat}: {}", row.what);
+        }
+    }
+}
+
+#[test]
+fn the_original_reads_a_bad_text_at_every_poll_and_stays_without_parameters() {
+    let mut cluster = Cluster::new(true, &[1], None);
+    cluster.write(1, "linear", r#"{"nodesPerReplica": 10}"#);
+    cluster.poll(50, 50);
+    cluster.write(2, "linear", "{");
+    for _ in 0..3 {
+        let outcome = cluster.poll(90, 90);
+        assert!(outcome.is_failure());
+        assert!(matches!(outcome.notes.as_slice(), [Note::Refused { kept: false, .. }]));
+        assert_eq!(cluster.replicas(), [5]);
+    }
+    cluster.write(3, "linear", r#"{"nodesPerReplica": 10}"#);
+    assert!(!cluster.poll(90, 90).is_failure());
+    assert_eq!(cluster.replicas(), [9]);
+}
+
+#[test]
+fn last_good_parameters_go_on_and_the_trouble_is_told() {
+    let mut cluster = Cluster::new(false, &[1], None);
+    cluster.write(1, "linear", "{");
+    let outcome = cluster.poll(50, 50);
+    assert!(outcome.is_failure(), "there is no last good text yet");
+    cluster.write(2, "linear", r#"{"nodesPerReplica": 10}"#);
+    cluster.poll(50, 50);
+    cluster.write(3, "linear", "{");
+    let outcome = cluster.poll(90, 90);
+    assert!(!outcome.is_failure() && outcome.on_last_good);
+    assert!(matches!(outcome.notes.first(), Some(Note::Refused { kept: true, .. })));
+    let error = outcome.error().unwrap();
+    assert!(error.contains("linear:1:2: expected a key in quotes") && error.contains("the last good parameters go on"));
+    assert_eq!(cluster.replicas(), [9]);
+    // It is noted once and told as long as it is so.
+    let outcome = cluster.poll(90, 90);
+    assert!(!outcome.notes.iter().any(|note| matches!(note, Note::Refused { .. })));
+    assert!(outcome.error().is_some());
+}
+
+#[test]
+fn bad_default_parameters_are_not_written() {
+    let defaults = mk_data("linear", "{}");
+    let mut ours = Cluster::new(false, &[1], Some(defaults.clone()));
+    let error = ours.poll(50, 50).error().unwrap();
+    assert!(error.contains("it is not made from the default parameters: linear:1:1:"), "{error}");
+    assert_eq!(ours.asked, ["read config"]);
+    let mut original = Cluster::new(true, &[1], Some(defaults));
+    assert!(original.poll(50, 50).is_failure());
+    assert_eq!(original.asked, ["read config", "create config"]);
+}
+
+#[test]
+fn a_conflict_without_end_is_a_failure_of_this_poll() {
+    let mut cluster = Cluster::new(false, &[1], None);
+    cluster.write(1, "linear", r#"{"nodesPerReplica": 10}"#);
+    cluster.set = vec![mk_trouble(Reason::Conflict); 9];
+    let outcome = cluster.poll(50, 50);
+    assert_eq!(outcome.troubles.len(), 1);
+    assert_eq!(cluster.asked.iter().filter(|asked| asked.starts_with("set")).count(), 3);
+    assert!(!outcome.notes.iter().any(|note| matches!(note, Note::Scaled { .. })));
+}
+
+#[test]
+fn a_copy_that_does_not_lead_thinks_and_does_not_touch() {
+    let mut cluster = Cluster::new(false, &[1], Some(mk_data("linear", r#"{"nodesPerReplica":10}"#)));
+    for config in [cluster.config.clone(), Ok(Config { version: "1".to_owned(), data: mk_data("linear", r#"{"nodesPerReplica":10}"#) })] {
+        let mut round = cluster.scaler.begin(mk_size(50, 50), cluster.start, false);
+        assert_eq!(round.ask(), Some(Ask::Config));
+        round.answer(Reply::Config(config.clone()));
+        assert_eq!(round.ask(), None);
+        assert_eq!(round.finish().wanted, config.is_ok().then_some(5));
+    }
+}
