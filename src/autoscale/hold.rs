@@ -83,7 +83,9 @@ impl Hold {
             return Decision::Wait(format!("what was wanted is known for {known} s only, the window has {window} s"));
         }
         match self.wanted.front().map_or(wanted, |(_, largest)| *largest) {
-            largest if largest >= current => Decision::Wait(format!("{largest} were wanted within the last {} s", window.as_secs())),
+            largest if largest >= current => {
+                Decision::Wait(format!("{largest} were wanted within the last {} s", window.as_secs()))
+            }
             largest => Decision::Scale(largest),
         }
     }

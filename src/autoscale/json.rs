@@ -268,7 +268,9 @@ impl Reader<'_> {
             let digits = self.text.get(at..at + 6)?.strip_prefix("\\u")?;
             digits.bytes().all(|octet| octet.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
         };
-        let Some(first) = unit(self.at) else { return Err(self.fault("expected four hexadecimal digits behind `\\u`")) };
+        let Some(first) = unit(self.at) else {
+            return Err(self.fault("expected four hexadecimal digits behind `\\u`"));
+        };
         let second = unit(self.at + 6).filter(|unit| (0xDC00..0xE000).contains(unit));
         self.at += 6;
         match (first, second) {
@@ -327,7 +329,8 @@ mod tests {
 
     #[test]
     fn strings_and_numbers_are_read() {
-        let Ok(Node { value: Value::List(items), .. }) = parse(r#" ["\u00e9\ud83d\ude00\ud800\n", -0, 1.5e+3, true] "#) else {
+        let Ok(Node { value: Value::List(items), .. }) = parse(r#" ["\u00e9\ud83d\ude00\ud800\n", -0, 1.5e+3, true] "#)
+        else {
             panic!("a list");
         };
         let values: Vec<_> = items.into_iter().map(|item| item.value).collect();

@@ -98,7 +98,10 @@ fn read_rungs(name: &str, node: &Node, rules: Rules) -> Result<Vec<Rung>, Fault>
 /// than two values are passed over as it does.
 fn read_rung(name: &str, node: &Node, rules: Rules) -> Result<Rung, Fault> {
     let short = |found: String| {
-        Fault::new(node.at, format!("`{name}`: expected a rung [size, replicas], found {found}: that would be 0 replicas"))
+        Fault::new(
+            node.at,
+            format!("`{name}`: expected a rung [size, replicas], found {found}: that would be 0 replicas"),
+        )
     };
     let values = match &node.value {
         Value::List(values) => values.as_slice(),

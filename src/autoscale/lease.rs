@@ -122,7 +122,9 @@ impl Candidate {
         }
         self.tried = Some(now);
         match &self.seen {
-            Some((record, _)) if record.holder == self.identity => Some(Ask::Write { over: record.clone(), fresh: false }),
+            Some((record, _)) if record.holder == self.identity => {
+                Some(Ask::Write { over: record.clone(), fresh: false })
+            }
             _ => Some(Ask::Read),
         }
     }

@@ -11,19 +11,26 @@
 //!     report.rs   metrics, /last-poll, log          target.rs    what to scale
 //! ```
 
+mod api;
+mod cluster;
 pub mod defaults;
 pub mod explain;
+mod follow;
 pub mod hold;
 mod json;
 pub mod ladder;
 pub mod lease;
 pub mod linear;
+mod nodes;
 pub mod params;
 pub mod quantity;
+mod report;
 pub mod round;
+pub mod run;
 pub mod size;
 pub mod target;
 pub mod trouble;
+mod watching;
 
 #[cfg(test)]
 mod tests;

@@ -51,7 +51,8 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Refusal {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    /// Something that is wrong at no place in particular.
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), excerpt: None }
     }
 

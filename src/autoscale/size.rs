@@ -27,14 +27,22 @@ pub struct Size {
 impl Size {
     /// Nodes and cores that count.
     pub const fn counted(&self, unschedulable_too: bool) -> (i64, i64) {
-        if unschedulable_too { (self.nodes.all, self.cores.all) } else { (self.nodes.schedulable, self.cores.schedulable) }
+        if unschedulable_too {
+            (self.nodes.all, self.cores.all)
+        } else {
+            (self.nodes.schedulable, self.cores.schedulable)
+        }
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes, cores, .. } = self;
-        write!(f, "{} nodes ({} schedulable), {} cores ({})", nodes.all, nodes.schedulable, cores.all, cores.schedulable)
+        write!(
+            f,
+            "{} nodes ({} schedulable), {} cores ({})",
+            nodes.all, nodes.schedulable, cores.all, cores.schedulable
+        )
     }
 }
 

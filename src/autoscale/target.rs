@@ -71,7 +71,12 @@ fn read_one(text: &str, namespace: &str, compat: bool) -> Result<Target, String>
     let (namespace, kind, name) = match parts.as_slice() {
         [kind, name] => (namespace, *kind, *name),
         [namespace, kind, name] if !compat => (*namespace, *kind, *name),
-        _ => return Err(format!("target `{text}`: expected KIND/NAME{}", if compat { "" } else { " or NAMESPACE/KIND/NAME" })),
+        _ => {
+            return Err(format!(
+                "target `{text}`: expected KIND/NAME{}",
+                if compat { "" } else { " or NAMESPACE/KIND/NAME" }
+            ));
+        }
     };
     let resource = resource(kind, compat).map_err(|problem| format!("target `{text}`: {problem}"))?;
     let is_name = |name: &str| {
@@ -142,7 +147,10 @@ mod tests {
                 ("replicationcontroller/anything", vec![controller]),
                 ("replicaset/anything", vec![set]),
                 ("DeplOymEnT/AnyThing", vec![deployment]),
-                ("deployment/anything, replicaset/anything ,replicationcontroller/anything", vec![deployment, set, controller]),
+                (
+                    "deployment/anything, replicaset/anything ,replicationcontroller/anything",
+                    vec![deployment, set, controller],
+                ),
             ] {
                 assert_eq!(paths(text, compat).unwrap(), expected, "{text}");
             }
@@ -182,7 +190,11 @@ mod tests {
                 true,
                 "target `pod/x`: unknown kind `pod`: expected deployment, replicaset, replicationcontroller",
             ),
-            ("daemonset/x", false, "target `daemonset/x`: a DaemonSet has one pod on each node and no number of replicas"),
+            (
+                "daemonset/x",
+                false,
+                "target `daemonset/x`: a DaemonSet has one pod on each node and no number of replicas",
+            ),
             ("deployment/", false, "target `deployment/`: `` is no name of Kubernetes"),
             ("deployment", false, "target `deployment`: expected KIND/NAME or NAMESPACE/KIND/NAME"),
         ] {

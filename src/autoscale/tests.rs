@@ -112,20 +112,9 @@ fn linear_at_the_edges_of_the_arithmetic() {
 #[test]
 fn ladder_over_one_dimension() {
     let rungs = "[[1,1],[2,2],[3,3],[4,4],[10,10],[20,20]]";
-    for (x, replicas) in [
-        (0, 1),
-        (1, 1),
-        (2, 2),
-        (3, 3),
-        (4, 4),
-        (6, 4),
-        (10, 10),
-        (11, 10),
-        (19, 10),
-        (20, 20),
-        (21, 20),
-        (40, 20),
-    ] {
+    for (x, replicas) in
+        [(0, 1), (1, 1), (2, 2), (3, 3), (4, 4), (6, 4), (10, 10), (11, 10), (19, 10), (20, 20), (21, 20), (40, 20)]
+    {
         let cores = format!(r#"{{"coresToReplicas": {rungs}}}"#);
         assert_eq!(count("ladder", &cores, mk_size(x, 0), OURS), replicas, "{x} cores");
         let nodes = format!(r#"{{"nodesToReplicas": {rungs}}}"#);
@@ -232,26 +221,18 @@ fn errors_name_the_key_and_the_place() {
             "{\n  \"coresPerReplica\": \"256\"\n}",
             "linear:2:22: `coresPerReplica`: expected a number, found the string \"256\"",
         ),
-        (
-            "linear",
-            r#"{"min": 2.0}"#,
-            "linear:1:9: `min`: expected an integer without point or exponent, found 2.0",
-        ),
-        (
-            "linear",
-            r#"{"min": 1e2}"#,
-            "linear:1:9: `min`: expected an integer without point or exponent, found 1e2",
-        ),
+        ("linear", r#"{"min": 2.0}"#, "linear:1:9: `min`: expected an integer without point or exponent, found 2.0"),
+        ("linear", r#"{"min": 1e2}"#, "linear:1:9: `min`: expected an integer without point or exponent, found 1e2"),
         ("linear", r#"{"min": 99999999999999999999}"#, "linear:1:9: `min`: 99999999999999999999 is too large"),
-        ("linear", r#"{"max": 3000000000}"#, "linear:1:9: `max`: 3000000000 is more than the 2147483647 that the API takes"),
+        (
+            "linear",
+            r#"{"max": 3000000000}"#,
+            "linear:1:9: `max`: 3000000000 is more than the 2147483647 that the API takes",
+        ),
         ("linear", r#"{"min": -1}"#, "linear:1:9: `min`: -1 is negative"),
         ("linear", r#"{"min": 5, "max": 2}"#, "linear:1:19: `max`: 2 is less than `min`, 5"),
         ("linear", r#"{"max": -1}"#, "linear:1:9: `max`: -1 is less than `min`, 0"),
-        (
-            "linear",
-            "null",
-            "linear:1:1: `coresPerReplica` and `nodesPerReplica`: one of them must be there and not 0",
-        ),
+        ("linear", "null", "linear:1:1: `coresPerReplica` and `nodesPerReplica`: one of them must be there and not 0"),
         ("linear", r#"{"coresPerReplica": -2}"#, "linear:1:21: `coresPerReplica`: -2 is negative"),
         (
             "linear",
@@ -492,7 +473,12 @@ fn compat_and_our_defaults_side_by_side() {
             cluster.poll(10, 10);
             (row.prepare)(&mut cluster);
             cluster.poll(50, 50);
-            assert_eq!((cluster.asked.join(", ").as_str(), cluster.replicas().as_slice()), (asked, &replicas[..]), "compat {compat}: {}", row.what);
+            assert_eq!(
+                (cluster.asked.join(", ").as_str(), cluster.replicas().as_slice()),
+                (asked, &replicas[..]),
+                "compat {compat}: {}",
+                row.what
+            );
         }
     }
 }
@@ -561,7 +547,10 @@ fn a_conflict_without_end_is_a_failure_of_this_poll() {
 #[test]
 fn a_copy_that_does_not_lead_thinks_and_does_not_touch() {
     let mut cluster = Cluster::new(false, &[1], Some(mk_data("linear", r#"{"nodesPerReplica":10}"#)));
-    for config in [cluster.config.clone(), Ok(Config { version: "1".to_owned(), data: mk_data("linear", r#"{"nodesPerReplica":10}"#) })] {
+    for config in [
+        cluster.config.clone(),
+        Ok(Config { version: "1".to_owned(), data: mk_data("linear", r#"{"nodesPerReplica":10}"#) }),
+    ] {
         let mut round = cluster.scaler.begin(mk_size(50, 50), cluster.start, false);
         assert_eq!(round.ask(), Some(Ask::Config));
         round.answer(Reply::Config(config.clone()));
