@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -35,7 +36,46 @@ pub enum Decision {
     /// Give it this number.
     Scale(i32),
     /// It has more than is wanted, and keeps it for now.
-    Wait(String),
+    Wait(Why),
+}
+
+/// Why a target keeps more than is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Too many nodes are not Ready.
+    Unready {
+        /// Nodes that are not Ready.
+        unready: i64,
+        /// All nodes.
+        all: i64,
+    },
+    /// No node is known.
+    NoNodes,
+    /// What was wanted is known for less than the window.
+    Fresh {
+        /// The window.
+        window: Duration,
+    },
+    /// More was wanted within the window.
+    Lately {
+        /// The largest number.
+        largest: i32,
+        /// The window.
+        window: Duration,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unready { unready, all } => write!(f, "{unready} of {all} nodes are not Ready"),
+            Self::NoNodes => f.write_str("no node is known"),
+            Self::Fresh { window } => write!(f, "the window of {} s began with this process", window.as_secs()),
+            Self::Lately { largest, window } => {
+                write!(f, "{largest} were wanted within the last {} s", window.as_secs())
+            }
+        }
+    }
 }
 
 /// The numbers that were wanted lately.
@@ -77,29 +117,25 @@ impl Hold {
             return Decision::Wait(why);
         }
         let window = self.caution.window;
-        let known = self.began.map_or(Duration::ZERO, |began| now.duration_since(began));
-        if known < window {
-            let (known, window) = (known.as_secs(), window.as_secs());
-            return Decision::Wait(format!("what was wanted is known for {known} s only, the window has {window} s"));
+        if self.began.is_none_or(|began| now.duration_since(began) < window) {
+            return Decision::Wait(Why::Fresh { window });
         }
         match self.wanted.front().map_or(wanted, |(_, largest)| *largest) {
-            largest if largest >= current => {
-                Decision::Wait(format!("{largest} were wanted within the last {} s", window.as_secs()))
-            }
+            largest if largest >= current => Decision::Wait(Why::Lately { largest, window }),
             largest => Decision::Scale(largest),
         }
     }
 
     /// Whether the nodes are in a state in which nothing should be taken away.
-    fn sick(&self, size: Size) -> Option<String> {
+    fn sick(&self, size: Size) -> Option<Why> {
         let (all, unready, limit) = (size.nodes.all, size.unready, i64::from(self.caution.unready_percent));
         if limit > 100 {
             return None;
         }
         if all == 0 {
-            return Some("no node is known".to_owned());
+            return Some(Why::NoNodes);
         }
-        (unready > 0 && unready * 100 >= limit * all).then(|| format!("{unready} of {all} nodes are not Ready"))
+        (unready > 0 && unready * 100 >= limit * all).then_some(Why::Unready { unready, all })
     }
 }
 

@@ -124,6 +124,9 @@ impl Report {
         if let Some(wanted) = outcome.wanted {
             self.wanted.set(i64::from(wanted));
         }
+        if let Some(refused) = outcome.refused {
+            self.refused.set(i64::from(refused));
+        }
         for trouble in &outcome.troubles {
             self.trouble(trouble);
         }
@@ -136,7 +139,6 @@ impl Report {
         if error.is_none() {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             self.success.set(i64::try_from(now).unwrap_or(i64::MAX));
-            self.refused.set(0);
         }
         let mut last = self.last_poll.lock().unwrap_or_else(PoisonError::into_inner);
         if error.is_none() && last.as_deref().is_some_and(|text| text != "no poll yet") {
@@ -154,17 +156,15 @@ impl Report {
         };
         match note {
             Note::Created => tracing::info!("the ConfigMap has been made from the default parameters"),
-            Note::Accepted(params) => {
-                self.refused.set(0);
-                tracing::info!("parameters: {params:?}");
-            }
+            Note::Accepted(text) => tracing::info!("new parameters: {text}"),
             // The trouble says the rest.
-            Note::Refused { .. } => self.refused.set(1),
+            Note::Refused { .. } => {}
             Note::Kept { target, replicas } => actual(*target, *replicas, false),
             Note::Held { target, current, why } => {
                 actual(*target, *current, true);
                 let name = &self.targets[*target];
-                if self.is_news(&format!("held {name}")) {
+                // Once for each kind of reason: its numbers may change all the time.
+                if self.is_news(&format!("{name} {:?}", std::mem::discriminant(why))) {
                     let wanted = wanted.unwrap_or_default();
                     tracing::info!("{name} keeps {current} replicas, {wanted} would do: {why} ({size})");
                 }

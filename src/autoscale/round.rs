@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, time::Instant};
 
 use super::{
-    hold::{Caution, Decision, Hold},
+    hold::{Caution, Decision, Hold, Why},
     params::{Data, Params, Refusal, Rules},
     size::Size,
     trouble::{Reason, Trouble},
@@ -70,8 +70,8 @@ pub struct Current {
 pub enum Note {
     /// The ConfigMap has been created with the default parameters.
     Created,
-    /// New parameters are in use.
-    Accepted(Params),
+    /// New parameters are in use: their text.
+    Accepted(String),
     /// A new text of the ConfigMap is refused; `kept` = the last good one goes on.
     Refused {
         /// Why.
@@ -95,7 +95,7 @@ pub enum Note {
         /// What it has.
         current: i32,
         /// Why.
-        why: String,
+        why: Why,
     },
     /// A target has what it should have.
     Kept {
@@ -150,6 +150,8 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// What went wrong.
     pub troubles: Vec<Trouble>,
+    /// Whether the ConfigMap's text is refused; `None` if it could not be read.
+    pub refused: Option<bool>,
     /// The ConfigMap's text is refused, but scaling goes on with the last good one.
     pub on_last_good: bool,
 }
@@ -256,7 +258,7 @@ impl Round<'_> {
             let refusal = match Params::read(&config.data, rules) {
                 Ok(params) => {
                     if self.scaler.params.as_ref() != Some(&params) {
-                        self.outcome.notes.push(Note::Accepted(params.clone()));
+                        self.outcome.notes.push(Note::Accepted(one_line(&config.data)));
                     }
                     self.scaler.params = Some(params);
                     None
@@ -272,6 +274,7 @@ impl Round<'_> {
             };
             self.scaler.read = Some((config.version, refusal));
         }
+        self.outcome.refused = Some(matches!(self.scaler.read, Some((_, Some(_)))));
         if let Some((_, Some(refusal))) = &self.scaler.read {
             self.outcome.on_last_good = self.scaler.params.is_some();
             let more = if self.outcome.on_last_good { "; the last good parameters go on" } else { "" };
@@ -328,6 +331,12 @@ impl Round<'_> {
             self.next.clear();
         }
     }
+}
+
+fn one_line(data: &Data) -> String {
+    let one =
+        |(mode, text): (&String, &String)| format!("{mode}: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+    data.iter().map(one).collect()
 }
 
 /// A mistake in the program that runs the poll.

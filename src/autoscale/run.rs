@@ -123,7 +123,7 @@ pub async fn run(settings: Settings, registry: &Arc<Registry>, stop: impl Future
         targets: settings.targets,
     };
     let cluster = Cluster::new(Api::new(client), places, !compat, Arc::clone(&report), Arc::clone(&changed));
-    let mut turns = Turns { nodes, scaler, candidate, cluster, report, led: false };
+    let mut turns = Turns { nodes, scaler, candidate, cluster, report, said: None };
     turns.cluster.follow_config();
     if !compat {
         // Time for the first list, so that a healthy start has no failed poll.
@@ -179,8 +179,8 @@ struct Turns {
     candidate: Candidate,
     cluster: Cluster,
     report: Arc<Report>,
-    /// Whether this copy was the one to write.
-    led: bool,
+    /// Whether this copy was the one to write, and who else was.
+    said: Option<(bool, Option<String>)>,
 }
 
 impl Turns {
@@ -231,8 +231,10 @@ impl Turns {
         }
         let leads = self.candidate.leads(Instant::now());
         self.report.leads(leads);
-        if std::mem::replace(&mut self.led, leads) != leads || trouble.is_some() {
+        let now = Some((leads, self.candidate.other().map(str::to_owned)));
+        if now != self.said {
             self.say(leads, trouble.as_ref());
+            self.said = now;
         }
         match trouble {
             // Alone, as is allowed.
