@@ -673,10 +673,39 @@ fn five_thousand_nodes_in_little_memory_and_few_requests() {
             status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok());
         line.unwrap_or(u64::MAX)
     };
-    let (now, peak) = (memory("VmRSS:"), memory("VmHWM:"));
-    println!("5,000 nodes: {now} kB resident, {peak} kB at the most; {requests} requests in {polls} idle polls");
+    let (now, peak, own) = (memory("VmRSS:"), memory("VmHWM:"), memory("RssAnon:"));
+    println!(
+        "5,000 nodes: {now} kB resident, {own} of them no file, {peak} kB at the most; {requests} requests in {polls} idle polls"
+    );
     assert!(polls >= 12. && requests <= polls, "{requests} requests in {polls} polls");
     if !cfg!(debug_assertions) {
         assert!(now <= 12 * 1024, "{now} kB resident");
     }
+}
+
+/// The picture is what the script draws, and the table beside it is what the program says.
+#[test]
+fn the_documents_show_the_programs_numbers() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let output = Command::new("sh").arg(docs.join("autoscaler-svg.sh")).arg(env!("CARGO_BIN_EXE_seamark")).output();
+    let drawn = String::from_utf8_lossy(&output.expect("the script").stdout).into_owned();
+    let picture = fs::read_to_string(docs.join("autoscaler.svg")).expect("the picture");
+    assert!(drawn == picture, "draw it anew: docs/autoscaler-svg.sh target/debug/seamark > docs/autoscaler.svg");
+    let text = fs::read_to_string(docs.join("autoscaler.md")).expect("the page");
+    let rows = text.lines().skip_while(|line| !line.starts_with("| nodes | 4 cores")).skip(2);
+    let rows: Vec<Vec<&str>> = rows
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 9);
+    let params = format!(r#"{{"linear":{KUBESPRAY}}}"#);
+    for row in &rows {
+        let nodes: u32 = row[0].parse().expect("nodes");
+        for (cores, replicas) in [4, 16, 32, 64].iter().zip(&row[1..]) {
+            let output = explain(&["--params", &params, "--nodes", row[0], "--cores", &(nodes * cores).to_string()]);
+            assert_eq!(last_line(&output), format!("replicas: {replicas}"), "{nodes} nodes, {cores} cores each");
+        }
+    }
+    let steps = explain(&["--params", &params, "--nodes", "33", "--cores", "132"]);
+    assert!(text.contains(String::from_utf8_lossy(&steps.stdout).as_ref()), "the example is another");
 }
