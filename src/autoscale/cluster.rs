@@ -232,7 +232,8 @@ impl Cluster {
         match answer {
             Ok(object) => Ok(lease::Reply::Found(record(&object))),
             Err(trouble) => match trouble.reason {
-                Reason::Missing if *ask == lease::Ask::Read => Ok(lease::Reply::Missing),
+                // Somebody has deleted it.
+                Reason::Missing if *ask != lease::Ask::Create => Ok(lease::Reply::Missing),
                 Reason::Exists | Reason::Conflict => Ok(lease::Reply::Conflict),
                 _ => Err(trouble),
             },

@@ -2,7 +2,7 @@
 
 use super::{
     json::{Fault, Node, Value, is_key},
-    params::{Placed, Rules, count, entries, integer, switch, take},
+    params::{Placed, Rules, entries, integer, switch, take},
     size::Size,
 };
 
@@ -112,16 +112,16 @@ fn read_rung(name: &str, node: &Node, rules: Rules) -> Result<Rung, Fault> {
             return Err(Fault::new(node.at, message));
         }
     };
-    let read = |place: usize, read: fn(&Value) -> Result<i64, String>| match values.get(place) {
+    let read = |place: usize| match values.get(place) {
         None => Ok(None),
         Some(Node { value: Value::Null, .. }) => Ok(None),
-        Some(Node { at, value }) => match read(value) {
+        Some(Node { at, value }) => match integer(value) {
             Ok(number) if number < 0 => Err(Fault::new(*at, format!("`{name}`: {number} is negative"))),
             Ok(number) => Ok(Some(number)),
             Err(problem) => Err(Fault::new(*at, format!("`{name}`: {problem}"))),
         },
     };
-    let (size, replicas) = (read(0, integer)?, read(1, count)?);
+    let (size, replicas) = (read(0)?, read(1)?);
     match replicas {
         None if !rules.compat => Err(short(if values.len() < 2 {
             format!("{} of two numbers", values.len())

@@ -2,7 +2,7 @@
 
 use super::{
     json::Fault,
-    params::{Placed, count, entries, float, switch, take},
+    params::{Placed, entries, float, integer, switch, take},
     size::Size,
 };
 
@@ -35,8 +35,8 @@ impl Linear {
         for entry in &entries {
             take(entry, "coresPerReplica", &mut cores, float)?;
             take(entry, "nodesPerReplica", &mut nodes, float)?;
-            take(entry, "min", &mut min, count)?;
-            take(entry, "max", &mut max, count)?;
+            take(entry, "min", &mut min, integer)?;
+            take(entry, "max", &mut max, integer)?;
             take(entry, "preventSinglePointFailure", &mut guard, switch)?;
             take(entry, "includeUnschedulableNodes", &mut all, switch)?;
         }

@@ -12,9 +12,6 @@ use super::{
 /// The data of a ConfigMap.
 pub type Data = BTreeMap<String, String>;
 
-/// Largest number of replicas that the API takes.
-pub(super) const MOST: i64 = i32::MAX as i64;
-
 /// How replicas follow from the size of the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Params {
@@ -167,12 +164,6 @@ pub(super) fn integer(value: &Value) -> Result<i64, String> {
         return Err(format!("expected an integer without point or exponent, found {text}"));
     }
     text.parse().map_err(|_| format!("{text} is too large"))
-}
-
-/// An integer that may be a number of replicas.
-pub(super) fn count(value: &Value) -> Result<i64, String> {
-    let number = integer(value)?;
-    if number > MOST { Err(format!("{number} is more than the {MOST} that the API takes")) } else { Ok(number) }
 }
 
 pub(super) fn switch(value: &Value) -> Result<bool, String> {

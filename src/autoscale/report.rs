@@ -20,6 +20,13 @@ use crate::{
 /// How often the same trouble is logged.
 const REPEAT: Duration = Duration::from_secs(60);
 
+/// How often a line may be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Once {
+    AMinute,
+    Ever,
+}
+
 /// All that is told to the outside.
 pub(super) struct Report {
     nodes: GaugeFamily,
@@ -34,7 +41,8 @@ pub(super) struct Report {
     errors: CounterFamily,
     changes: CounterFamily,
     last_poll: Mutex<Option<String>>,
-    logged: Mutex<HashMap<String, Instant>>,
+    /// When a text was logged; `None` = once is enough.
+    logged: Mutex<HashMap<String, Option<Instant>>>,
     targets: Vec<String>,
 }
 
@@ -96,14 +104,14 @@ impl Report {
 
     /// A watch is forbidden: no trouble, polling does as well.
     pub(super) fn polling(&self, resource: &str, trouble: &Trouble) {
-        if self.is_news(resource) {
+        if self.is_news(resource, Once::Ever) {
             tracing::info!("{resource} are read at every poll, because they cannot be watched: {trouble}");
         }
     }
 
     /// A line that is logged once in a while only.
     pub(super) fn error(&self, text: &str) {
-        if self.is_news(text) {
+        if self.is_news(text, Once::AMinute) {
             tracing::error!("{text}");
         }
     }
@@ -164,7 +172,7 @@ impl Report {
                 actual(*target, *current, true);
                 let name = &self.targets[*target];
                 // Once for each kind of reason: its numbers may change all the time.
-                if self.is_news(&format!("{name} {:?}", std::mem::discriminant(why))) {
+                if self.is_news(&format!("{name} {:?}", std::mem::discriminant(why)), Once::AMinute) {
                     let wanted = wanted.unwrap_or_default();
                     tracing::info!("{name} keeps {current} replicas, {wanted} would do: {why} ({size})");
                 }
@@ -180,13 +188,13 @@ impl Report {
     }
 
     /// Whether this has not been said lately.
-    fn is_news(&self, text: &str) -> bool {
+    fn is_news(&self, text: &str, once: Once) -> bool {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        logged.retain(|_, when| when.elapsed() < REPEAT);
+        logged.retain(|_, when| when.is_none_or(|when| when.elapsed() < REPEAT));
         if logged.contains_key(text) {
             return false;
         }
-        logged.insert(text.to_owned(), Instant::now());
+        logged.insert(text.to_owned(), (once == Once::AMinute).then(Instant::now));
         true
     }
 }

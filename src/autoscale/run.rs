@@ -20,7 +20,7 @@ use super::{
     nodes::Nodes,
     params::Data,
     report::Report,
-    round::{Autoscaler, Note, Outcome, Policy},
+    round::{Ask, Autoscaler, Note, Outcome, Policy},
     target::Target,
     trouble::{Reason, Trouble},
 };
@@ -123,7 +123,7 @@ pub async fn run(settings: Settings, registry: &Arc<Registry>, stop: impl Future
         targets: settings.targets,
     };
     let cluster = Cluster::new(Api::new(client), places, !compat, Arc::clone(&report), Arc::clone(&changed));
-    let mut turns = Turns { nodes, scaler, candidate, cluster, report, said: None };
+    let mut turns = Turns { nodes, scaler, candidate, cluster, report, said: None, lease_trouble: None };
     turns.cluster.follow_config();
     if !compat {
         // Time for the first list, so that a healthy start has no failed poll.
@@ -181,6 +181,8 @@ struct Turns {
     report: Arc<Report>,
     /// Whether this copy was the one to write, and who else was.
     said: Option<(bool, Option<String>)>,
+    /// What the last look at the Lease has met.
+    lease_trouble: Option<Trouble>,
 }
 
 impl Turns {
@@ -200,6 +202,10 @@ impl Turns {
         };
         let mut round = self.scaler.begin(size, Instant::now(), self.candidate.leads(Instant::now()));
         while let Some(ask) = round.ask() {
+            // A poll may last: others may lead by now.
+            if matches!(ask, Ask::SetScale { .. } | Ask::CreateConfig(_)) && !self.candidate.leads(Instant::now()) {
+                break;
+            }
             round.answer(self.cluster.perform(ask).await);
         }
         let polled = round.finish();
@@ -216,14 +222,16 @@ impl Turns {
 
     /// Tends to the Lease, if it is time.
     async fn tend(&mut self) -> Result<(), Trouble> {
-        let mut trouble = None;
         let mut ask = self.candidate.begin(Instant::now());
+        if ask.is_some() {
+            self.lease_trouble = None;
+        }
         while let Some(asked) = ask {
             let reply = match self.cluster.tend(&asked, self.candidate.duration()).await {
                 Ok(reply) => reply,
                 Err(error) => {
                     let forbidden = error.reason == Reason::Forbidden;
-                    trouble = Some(error);
+                    self.lease_trouble = Some(error);
                     if forbidden { lease::Reply::Forbidden } else { lease::Reply::Failed }
                 }
             };
@@ -233,19 +241,19 @@ impl Turns {
         self.report.leads(leads);
         let now = Some((leads, self.candidate.other().map(str::to_owned)));
         if now != self.said {
-            self.say(leads, trouble.as_ref());
+            self.say(leads);
             self.said = now;
         }
-        match trouble {
+        match &self.lease_trouble {
             // Alone, as is allowed.
             Some(_) if leads && self.candidate.is_forbidden() => Ok(()),
-            Some(trouble) => Err(trouble),
+            Some(trouble) => Err(trouble.clone()),
             None => Ok(()),
         }
     }
 
-    fn say(&self, leads: bool, trouble: Option<&Trouble>) {
-        match (leads, trouble, self.candidate.other()) {
+    fn say(&self, leads: bool) {
+        match (leads, &self.lease_trouble, self.candidate.other()) {
             (true, Some(trouble), _) if self.candidate.is_forbidden() => {
                 tracing::info!("alone, without a Lease: {trouble}");
             }
