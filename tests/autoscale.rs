@@ -491,6 +491,89 @@ fn of_two_copies_one_writes_and_the_other_takes_over() {
     assert_eq!(lease["spec"]["leaseTransitions"], 1, "{lease}");
 }
 
+/// Killed, it cannot give the Lease up; deleted, the Lease is made anew; where it is required and forbidden, nothing is
+/// written and that is told.
+#[test]
+#[ignore = "make e2e"]
+fn a_lease_that_is_left_behind_deleted_or_forbidden() {
+    let (cluster, kubeconfig) = cluster(1);
+    write_config(&cluster, "linear", r#"{"nodesPerReplica": 2}"#);
+    cluster.create_all("/api/v1/nodes", &nodes(0..10));
+    let flags = ["--target=deployment/coredns", "--lease-name=dns-autoscaler", "--poll-period-seconds=1"];
+    let mut one = Autoscaler::start(&kubeconfig, &flags);
+    becomes(&cluster, COREDNS, 5);
+    let two = Autoscaler::start(&kubeconfig, &flags);
+    eventually("two stands by", PATIENCE, || two.log().contains("this copy stands by"));
+    _ = one.child.kill();
+    _ = one.child.wait();
+    let start = Instant::now();
+    cluster.create_all("/api/v1/nodes", &nodes(10..20));
+    eventually("two takes over", Duration::from_secs(60), || replicas(&cluster, COREDNS) == 10);
+    println!("taken over after {:?}", start.elapsed());
+    assert!(start.elapsed() > Duration::from_secs(20), "not before the Lease has run out");
+    cluster.delete("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/dns-autoscaler");
+    cluster.create_all("/api/v1/nodes", &nodes(20..30));
+    becomes(&cluster, COREDNS, 15);
+    eventually("it is made anew", PATIENCE, || {
+        let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/dns-autoscaler";
+        cluster.request("GET", lease, "application/json", None, "admin-token-for-tests").0 == 200
+    });
+    assert_eq!(two.metric("seamark_autoscaler_leader"), Some(1.));
+    drop(two);
+    let required =
+        ["--target=deployment/coredns", "--lease-name=another", "--leader-elect=true", "--poll-period-seconds=1"];
+    let three = Autoscaler::start(&kubeconfig, &required);
+    eventually("it says what is missing", PATIENCE, || {
+        let (code, text) = three.get("/last-poll");
+        code == 500 && text.contains("forbidden to get leases.coordination.k8s.io `another` in namespace kube-system")
+    });
+    cluster.create_all("/api/v1/nodes", &nodes(30..40));
+    pause(3000);
+    assert_eq!(replicas(&cluster, COREDNS), 15);
+}
+
+/// With the default period a new node is not waited for.
+#[test]
+#[ignore = "make e2e"]
+fn changes_are_seen_at_once() {
+    let (cluster, kubeconfig) = cluster(1);
+    write_config(&cluster, "linear", r#"{"nodesPerReplica": 2}"#);
+    cluster.create_all("/api/v1/nodes", &nodes(0..10));
+    let _scaler = Autoscaler::start(&kubeconfig, &["--target=deployment/coredns", "--lease-name=dns-autoscaler"]);
+    becomes(&cluster, COREDNS, 5);
+    pause(1500);
+    for (what, change, expected) in [
+        ("nodes", &(|| cluster.create_all("/api/v1/nodes", &nodes(10..20))) as &dyn Fn(), 10),
+        ("parameters", &|| write_config(&cluster, "linear", r#"{"nodesPerReplica": 1}"#), 20),
+        ("a target", &|| cluster.merge(COREDNS, &json!({"spec": {"replicas": 3}})), 20),
+    ] {
+        let start = Instant::now();
+        change();
+        becomes(&cluster, COREDNS, expected);
+        println!("{what}: seen after {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(4), "{what}: {:?}", start.elapsed());
+    }
+}
+
+/// As a Deployment of its own, and as a container beside cluster DNS with its ServiceAccount.
+#[test]
+#[ignore = "make e2e"]
+fn both_ways_of_the_manifest_are_taken_by_the_api_server() {
+    let cluster = ApiServer::start();
+    cluster.apply(&deploy("autoscaler.yaml"));
+    cluster.apply(&deploy("rbac.yaml"));
+    let text = deploy("cluster-dns.yaml");
+    let objects = serde_yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).expect("YAML"));
+    let mut dns = objects.into_iter().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    let containers = dns["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers");
+    containers.push(sidecar()["containers"][0].clone());
+    cluster.apply(&dns.to_string());
+    let taken = cluster.read(COREDNS);
+    assert_eq!(taken["spec"]["template"]["spec"]["containers"][1]["name"], "autoscaler");
+    let own = cluster.read("/apis/apps/v1/namespaces/kube-system/deployments/dns-autoscaler");
+    assert_eq!(own["spec"]["template"]["spec"]["serviceAccountName"], "dns-autoscaler");
+}
+
 #[test]
 #[ignore = "make e2e"]
 fn an_api_server_that_is_away_is_told_and_waited_for() {

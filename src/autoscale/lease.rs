@@ -114,8 +114,13 @@ impl Candidate {
 
     /// What to do about the Lease now, if it is time.
     pub fn begin(&mut self, now: Instant) -> Option<Ask> {
-        // Rights may be given later, but that is not asked all the time.
-        let pause = if self.forbidden { self.interval * 30 } else { self.interval.mul_f64(0.9) };
+        let pause = match &self.seen {
+            // Rights may be given later, but that is not asked all the time.
+            _ if self.forbidden => self.interval * 30,
+            Some((record, _)) if record.holder == self.identity => self.interval.mul_f64(0.9),
+            // Who stands by looks more often, so as not to be late.
+            _ => self.interval.mul_f64(0.4),
+        };
         let due = self.tried.is_none_or(|tried| now.duration_since(tried) >= pause);
         if self.election == Election::Off || !due {
             return None;
@@ -160,7 +165,11 @@ impl Candidate {
                 self.forget();
                 None
             }
-            Reply::Failed => None,
+            Reply::Failed => {
+                // Not to be put off for long: the Lease runs out.
+                self.tried = None;
+                None
+            }
         }
     }
 

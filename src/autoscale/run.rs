@@ -30,8 +30,8 @@ use crate::{
     metrics::Registry,
 };
 
-/// Shortest time between two turns that tend to the Lease.
-const LEASE: Duration = Duration::from_secs(10);
+/// Shortest time between two turns that renew the Lease: with the default period, every second one does.
+const LEASE: Duration = Duration::from_secs(12);
 /// How long to wait after a change for those that come with it.
 const GATHER: Duration = Duration::from_millis(250);
 
