@@ -1,6 +1,7 @@
 //! The replica autoscaler: `--explain` and flags without a cluster, the rest against a real API server (`make e2e`).
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -380,6 +381,7 @@ fn replicas_follow_the_nodes_with_the_rights_of_the_manifest() {
     }
     becomes(&cluster, COREDNS, 4);
     assert_eq!(scaler.get("/last-poll"), (200, String::new()));
+    every_metric_is_documented(&scaler.get("/metrics").1);
     let events = cluster.read("/api/v1/namespaces/kube-system/events");
     let of = |event: &&Value| event["reason"] == "ScaledWithCluster" && event["involvedObject"]["name"] == "coredns";
     let scaled: Vec<&Value> = events["items"].as_array().expect("items").iter().filter(of).collect();
@@ -388,6 +390,16 @@ fn replicas_follow_the_nodes_with_the_rights_of_the_manifest() {
         "{scaled:?}"
     );
     assert_eq!(scaled[0]["involvedObject"]["uid"], cluster.read(COREDNS)["metadata"]["uid"]);
+}
+
+/// And the other way round.
+fn every_metric_is_documented(metrics: &str) {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/autoscaler.md")).expect("the page");
+    let names = |text: &str| {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.filter(|word| word.starts_with("seamark_autoscaler_")).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(names(metrics), names(&page));
 }
 
 #[test]
@@ -719,6 +731,14 @@ fn compat_does_as_the_original() {
     assert!(!leases.contains("autoscaler"), "{leases}");
     let events = cluster.read("/api/v1/namespaces/kube-system/events").to_string();
     assert!(!events.contains("seamark"), "{events}");
+    drop(scaler);
+    // Three failed polls and no more.
+    cluster.delete(CONFIG);
+    let start = Instant::now();
+    let mut scaler = Autoscaler::start(&kubeconfig, &[&flags[..], &["--max-sync-failures=3"]].concat());
+    assert_eq!(scaler.wait(PATIENCE).and_then(|status| status.code()), Some(1));
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(scaler.log().contains("3 polls have failed in a row"));
 }
 
 /// Memory with 5,000 nodes of the size that real ones have, and requests while nothing changes.
