@@ -31,6 +31,7 @@ pub mod upstream;
 // floor 2: what an operator can say
 pub mod plugins;
 // floor 3: what runs it
+pub mod autoscale;
 pub mod server;
 // floor 4: what a person can tell the program
 pub mod commands;

@@ -16,9 +16,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("upstream", &["wire", "metrics"]),
     ("kubernetes", &["wire", "metrics"]),
     ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes"]),
+    // Of `kubernetes` only the client: see below.
+    ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
     ("server", &["wire", "corefile", "metrics", "http", "chain"]),
-    ("commands", &["metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
+    ("commands", &["autoscale", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
 ];
 
 /// Words that stand in one place only.
@@ -26,9 +28,9 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("to_be_bytes", &["wire"], "packet offsets are known in src/wire only"),
     ("from_be_bytes", &["wire"], "packet offsets are known in src/wire only"),
     ("prometheus::", &["metrics", "plugins/mod.rs"], "metrics are made by src/metrics"),
-    ("moka::", &["cache"], "the cache's map is src/cache's own affair"),
-    ("kube::", &["kubernetes"], "the API server is src/kubernetes's own affair"),
-    ("k8s_openapi::", &["kubernetes"], "the API server is src/kubernetes's own affair"),
+    ("quick_cache::", &["cache"], "the cache's map is src/cache's own affair"),
+    ("kube::", &["kubernetes", "autoscale"], "the API server is known there only"),
+    ("k8s_openapi::", &["kubernetes", "autoscale"], "the API server is known there only"),
     ("rustls::", &["upstream"], "TLS is src/upstream's own affair"),
     ("quinn::", &["upstream"], "QUIC is src/upstream's own affair"),
     ("h2::", &["upstream"], "HTTP/2 is src/upstream's own affair"),
@@ -103,6 +105,36 @@ fn modules_import_only_from_lower_floors() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_autoscaler_takes_the_client_and_nothing_else_of_the_watched_cluster() {
+    let sources = sources();
+    let own: Vec<_> = sources.iter().filter(|(path, _)| path.starts_with("autoscale")).collect();
+    let taken: Vec<&str> =
+        own.iter().flat_map(|(_, text)| text.lines()).filter(|line| line.contains("kubernetes::")).collect();
+    assert!(!taken.is_empty());
+    assert!(taken.iter().all(|line| line.trim().starts_with("kubernetes::client::")), "{taken:?}");
+}
+
+/// The thinking knows no clock, no runtime and no network: those names stand at the rim only.
+#[test]
+fn the_autoscalers_thinking_waits_for_nothing() {
+    let rim = ["api", "cluster", "follow", "nodes", "report", "run", "watching"];
+    let mut wrong = Vec::new();
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("autoscale")) {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        if rim.contains(&name) || path.starts_with("autoscale/tests") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in ["async ", "tokio", "kube::", "::now()", "std::net"] {
+            if code.contains(word) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]

@@ -59,7 +59,8 @@ pub(super) fn usage(flags: &[Flag]) -> String {
         .iter()
         .map(|flag| {
             let left = flag.value.map_or_else(|| format!("-{}", flag.name), |value| format!("-{} {value}", flag.name));
-            format!("  {left:<22} {}\n", flag.help)
+            let gap = if left.len() > 22 { "\n                         " } else { "" };
+            format!("  {left:<22}{gap} {}\n", flag.help)
         })
         .collect()
 }

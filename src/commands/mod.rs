@@ -1,5 +1,6 @@
 //! What the binary can be told to do. Each command is a file that only puts parts together.
 
+mod autoscale;
 mod flags;
 mod log_format;
 mod serve;
@@ -17,21 +18,26 @@ usage: seamark COMMAND [FLAGS]
 
 commands:
   serve      answer DNS queries as a Corefile says (also when called `coredns`)
+  autoscale  set replicas by the size of the cluster (also when called `cluster-proportional-autoscaler`)
   version    print the version
 
-`seamark serve -help` lists the flags.
+`seamark COMMAND -help` lists the flags.
 ";
 
-/// Runs the command that the arguments name. Called `coredns`, the program is `serve`.
+/// Runs the command that the arguments name. Called `coredns`, the program is `serve`;
+/// called `cluster-proportional-autoscaler`, it is `autoscale`.
 pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     let mut args = args.into_iter();
     let program = args.next().unwrap_or_default();
     let name = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
-    if name == "coredns" {
-        return serve::run(args);
+    match name.as_str() {
+        "coredns" => return serve::run(args),
+        "cluster-proportional-autoscaler" => return autoscale::run(args),
+        _ => {}
     }
     match args.next().as_deref() {
         Some("serve") => serve::run(args),
+        Some("autoscale") => autoscale::run(args),
         Some("version" | "-version" | "--version") => {
             println!("{}", version());
             ExitCode::SUCCESS

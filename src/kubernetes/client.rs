@@ -1,3 +1,5 @@
+//! A client for the API server; its requests are counted.
+
 use std::{
     path::PathBuf,
     pin::Pin,
@@ -66,7 +68,7 @@ pub enum ClientError {
 ///
 /// # Errors
 /// Something on disk is missing or wrong. Nothing is asked of the server yet.
-pub(super) async fn connect(access: &Access, max_inflight: usize, registry: &Registry) -> Result<Client, ClientError> {
+pub async fn connect(access: &Access, max_inflight: usize, registry: &Registry) -> Result<Client, ClientError> {
     let mut config = config(access).await?;
     // The watch gives up a dead connection by its own clock; a read may be silent for minutes.
     config.read_timeout = None;

@@ -11,7 +11,7 @@
 
 pub mod answer;
 mod apex;
-mod client;
+pub mod client;
 pub mod grammar;
 pub mod index;
 pub mod manifests;

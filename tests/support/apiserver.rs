@@ -131,6 +131,40 @@ impl ApiServer {
         }
     }
 
+    /// Creates many objects of one collection over one connection.
+    pub(crate) fn create_all(&self, collection: &str, objects: &[serde_json::Value]) {
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let mut config = String::new();
+        for object in objects {
+            let url = format!("https://127.0.0.1:{}{collection}", self.port);
+            let token = format!("Authorization: Bearer {TOKEN}");
+            config += &format!(
+                "url = \"{url}\"\ninsecure\nsilent\noutput = \"/dev/null\"\nheader = \"{token}\"\n\
+                 header = \"Content-Type: application/json\"\nwrite-out = \"%{{http_code}}\\n\"\ndata-binary = \"{}\"\nnext\n",
+                quoted(&object.to_string())
+            );
+        }
+        let path = self.directory.join("curl.config");
+        fs::write(&path, config.trim_end_matches("next\n")).expect("a file");
+        let output = Command::new("curl").arg("-K").arg(&path).output().expect("curl is needed");
+        let codes = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(codes.lines().filter(|code| *code == "201").count(), objects.len(), "{collection}: {codes}");
+    }
+
+    /// Changes an object by a merge patch.
+    pub(crate) fn merge(&self, path: &str, patch: &serde_json::Value) {
+        let kind = "application/merge-patch+json";
+        let (code, body) = self.request("PATCH", path, kind, Some(&patch.to_string()), TOKEN);
+        assert_eq!(code, 200, "{path}: {body}");
+    }
+
+    /// Reads an object.
+    pub(crate) fn read(&self, path: &str) -> serde_json::Value {
+        let (code, body) = self.request("GET", path, "application/json", None, TOKEN);
+        assert_eq!(code, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
     /// Deletes an object.
     pub(crate) fn delete(&self, path: &str) {
         let (code, body) = self.request("DELETE", path, "application/json", None, TOKEN);
