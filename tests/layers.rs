@@ -18,7 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
     ("server", &["wire", "corefile", "metrics", "http", "chain"]),
-    ("commands", &["metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
+    ("node", &["wire", "metrics", "http"]),
+    ("commands", &["node", "http", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
 ];
 
 /// Words that stand in one place only.

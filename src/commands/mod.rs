@@ -2,6 +2,9 @@
 
 mod flags;
 mod log_format;
+mod node_cache;
+mod node_flags;
+mod runtime;
 mod serve;
 
 use std::{ffi::OsStr, path::Path, process::ExitCode};
@@ -17,21 +20,25 @@ usage: seamark COMMAND [FLAGS]
 
 commands:
   serve      answer DNS queries as a Corefile says (also when called `coredns`)
+  node-cache answer the queries of a node's pods (also when called `node-cache`)
   version    print the version
 
 `seamark serve -help` lists the flags.
 ";
 
-/// Runs the command that the arguments name. Called `coredns`, the program is `serve`.
+/// Runs the command that the arguments name. Called `coredns`, the program is `serve`; called `node-cache`, it is that.
 pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     let mut args = args.into_iter();
     let program = args.next().unwrap_or_default();
     let name = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
-    if name == "coredns" {
-        return serve::run(args);
+    match name.as_str() {
+        "coredns" => return serve::run(args),
+        "node-cache" => return node_cache::run(args),
+        _ => {}
     }
     match args.next().as_deref() {
         Some("serve") => serve::run(args),
+        Some("node-cache") => node_cache::run(args),
         Some("version" | "-version" | "--version") => {
             println!("{}", version());
             ExitCode::SUCCESS

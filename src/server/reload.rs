@@ -43,6 +43,9 @@ pub struct Settings {
     pub workers: usize,
     /// Called when `debug` is switched on or off.
     pub set_debug: Box<dyn Fn(bool) + Send + Sync>,
+    /// Whether a second instance may serve the same addresses, to take over or to hand over. Else a port that somebody
+    /// serves stops the start.
+    pub overlap: bool,
 }
 
 /// Where the Corefile comes from.
@@ -353,6 +356,21 @@ fn default_site(settings: &Settings) -> Result<Corefile, Errors> {
     corefile::parse("(built-in)", &text, Path::new(""), &|_| None)
 }
 
+/// What is wrong with a Corefile, without serving it. `name` is what messages call it.
+///
+/// # Errors
+/// All that can be found before anything of the outside world is touched.
+pub fn check(
+    name: &str,
+    text: &str,
+    directory: &Path,
+    environment: corefile::Environment<'_>,
+    directives: &[Directive],
+) -> Result<(), Errors> {
+    let corefile = corefile::parse(name, text, directory, environment)?;
+    Plan::read(&corefile, directives).map(drop)
+}
+
 async fn prepare(
     settings: &Settings,
     control: &Control,
@@ -366,7 +384,7 @@ async fn prepare(
     let (site, beginnings) = Site::build(plan, ground)?;
     let mut sockets = Vec::new();
     for address in site.addresses().filter(|address| !listening.contains_key(address)) {
-        let bound = listen::bind(address, workers.count())
+        let bound = listen::bind(address, workers.count(), settings.overlap)
             .map_err(|error| StartError::Bind { place: address.label(), error })?;
         sockets.push((address.clone(), bound));
     }
@@ -376,7 +394,7 @@ async fn prepare(
         if serving.contains_key(address) || http.contains_key(address) {
             continue;
         }
-        match http::Listener::bind(address).await {
+        match http::Listener::bind(address, settings.overlap).await {
             Ok(listener) => _ = http.insert(address.clone(), listener),
             Err(error) if endpoint.on_bind_failure == OnBindFailure::Fatal => {
                 return Err(StartError::Bind { place: format!("plugin/{}: {address}", endpoint.directive), error });

@@ -1,0 +1,169 @@
+use std::{fs, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, time::interval};
+
+use super::{
+    flags::{self, Parsed},
+    log_format,
+    node_flags::{FLAGS, Options},
+    runtime::{self, Wish, write_process_id},
+    version,
+};
+use crate::{
+    http,
+    metrics::Registry,
+    node::{Check, Host, Look, Renderer, SetupErrors},
+    plugins::DIRECTIVES,
+    server::{self, Server, Settings, Signal, Source},
+};
+
+/// How often to look at the mounted ConfigMaps; the kubelet is slower than that.
+const LOOK: Duration = Duration::from_secs(2);
+
+pub(super) fn run(args: impl Iterator<Item = String>) -> ExitCode {
+    let parsed = match flags::parse(FLAGS, args) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            eprintln!("{error}\n{}", flags::usage(FLAGS));
+            return ExitCode::from(2);
+        }
+    };
+    match command(&parsed) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(parsed: &Parsed) -> Result<ExitCode, String> {
+    if parsed.is_on("help") {
+        print!("{}", flags::usage(FLAGS));
+    } else if parsed.is_on("version") {
+        println!("{}", version());
+    } else if parsed.is_on("plugins") {
+        DIRECTIVES.iter().for_each(|directive| println!("dns.{}", directive.name));
+    } else {
+        let options = match Options::read(parsed, &|name| std::env::var(name).ok()) {
+            Ok(options) => options,
+            Err(error) => {
+                eprintln!("{error}");
+                return Ok(ExitCode::from(2));
+            }
+        };
+        log_format::install(options.json);
+        let runtime = runtime::start()?;
+        let outcome = runtime.block_on(serve(options));
+        runtime.shutdown_background();
+        outcome?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(options: Options) -> Result<(), String> {
+    let registry = runtime::registry();
+    let errors = SetupErrors::register(&registry);
+    let _metrics = serve_metrics(&options.metrics, &registry).await;
+    let (renderer, corefile) =
+        Renderer::start(options.sources(), options.pillars(), check(options.directory()), errors.clone())?;
+    write(&options.conf, &corefile)?;
+    let wishes = runtime::wishes().map_err(|error| format!("cannot handle signals: {error}"))?;
+    let host = Host::prepare(options.wanted(), errors).await.map_err(|error| error.to_string())?.keep();
+    let outcome = answer(&options, renderer, registry, wishes).await;
+    host.leave().await;
+    outcome
+}
+
+/// Answers queries until the process is to end.
+async fn answer(
+    options: &Options,
+    renderer: Renderer,
+    registry: Arc<Registry>,
+    wishes: mpsc::Receiver<Wish>,
+) -> Result<(), String> {
+    let (sender, signals) = mpsc::channel(8);
+    let mut server = Server::start(Settings {
+        source: Source::File(options.conf.clone()),
+        default_port: options.port,
+        directives: DIRECTIVES,
+        registry,
+        workers: options.workers,
+        set_debug: Box::new(log_format::set_debug),
+        overlap: true,
+    })
+    .await
+    .map_err(|error| error.to_string())?;
+    if let Some(path) = &options.pidfile {
+        write_process_id(path)?;
+    }
+    if !options.quiet {
+        server.banner().iter().for_each(|line| println!("{line}"));
+        println!("{}", version());
+    }
+    tokio::spawn(follow(renderer, options.conf.clone(), sender.clone()));
+    tokio::spawn(obey(wishes, sender));
+    match server.run(signals).await {
+        Some(reason) => Err(format!("[FATAL] {reason}")),
+        None => Ok(()),
+    }
+}
+
+/// The metrics of the set-up have a port of their own, as node-cache has it. Without it the node is served all the same.
+async fn serve_metrics(address: &str, registry: &Arc<Registry>) -> Option<http::Listener> {
+    let listener = match http::Listener::bind(address, true).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!("cannot serve setup metrics on {address}: {error}");
+            return None;
+        }
+    };
+    let registry = Arc::clone(registry);
+    let page: http::Handler =
+        Arc::new(move || http::Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() });
+    listener.serve([("/metrics".to_owned(), page)].into());
+    Some(listener)
+}
+
+fn check(directory: &Path) -> Check {
+    let directory = directory.to_owned();
+    Box::new(move |text| {
+        let environment = |name: &str| std::env::var(name).ok();
+        server::check("Corefile", text, &directory, &environment, DIRECTIVES).map_err(|errors| errors.to_string())
+    })
+}
+
+/// Puts a new Corefile in the place of the old one, whole.
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    let next = path.with_extension("next");
+    let written = fs::File::create(&next).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = written.and_then(|()| fs::rename(&next, path));
+    written.map_err(|error| format!("{}: cannot be written: {error}", path.display()))
+}
+
+/// Lets the server take over what changes in the ConfigMaps.
+async fn follow(mut renderer: Renderer, conf: std::path::PathBuf, signals: mpsc::Sender<Signal>) {
+    let mut ticks = interval(LOOK);
+    loop {
+        ticks.tick().await;
+        if let Look::New(text) = renderer.look() {
+            match write(&conf, &text) {
+                Ok(()) => _ = signals.send(Signal::Reload).await,
+                Err(error) => tracing::error!("{error}"),
+            }
+        }
+    }
+}
+
+async fn obey(mut wishes: mpsc::Receiver<Wish>, signals: mpsc::Sender<Signal>) {
+    while let Some(wish) = wishes.recv().await {
+        let signal = match wish {
+            Wish::Reload => Signal::Reload,
+            Wish::Terminate => Signal::End { lameduck: true },
+            Wish::Interrupt | Wish::Quit => Signal::End { lameduck: false },
+        };
+        if signals.send(signal).await.is_err() {
+            return;
+        }
+    }
+}
