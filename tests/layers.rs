@@ -19,13 +19,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Not `plugins`: it is handed the table of directives.
     ("server", &["wire", "corefile", "metrics", "http", "chain"]),
     ("node", &["wire", "metrics", "http"]),
-    ("commands", &["node", "http", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
+    ("commands", &["node", "http", "wire", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
 ];
 
 /// Words that stand in one place only.
 const PLACES: &[(&str, &[&str], &str)] = &[
-    ("to_be_bytes", &["wire"], "packet offsets are known in src/wire only"),
-    ("from_be_bytes", &["wire"], "packet offsets are known in src/wire only"),
+    ("to_be_bytes", &["wire", "node/nft"], "offsets are known in src/wire and in the messages to nftables only"),
+    ("from_be_bytes", &["wire", "node/nft"], "offsets are known in src/wire and in the messages to nftables only"),
     ("prometheus::", &["metrics", "plugins/mod.rs"], "metrics are made by src/metrics"),
     ("moka::", &["cache"], "the cache's map is src/cache's own affair"),
     ("kube::", &["kubernetes"], "the API server is src/kubernetes's own affair"),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     http,
     metrics::Registry,
-    node::{Check, Host, Look, Renderer, SetupErrors},
+    node::{Check, Host, Keeping, Look, Renderer, SetupErrors},
     plugins::DIRECTIVES,
     server::{self, Server, Settings, Signal, Source},
 };
@@ -54,11 +54,20 @@ fn command(parsed: &Parsed) -> Result<ExitCode, String> {
         };
         log_format::install(options.json);
         let runtime = runtime::start()?;
-        let outcome = runtime.block_on(serve(options));
+        let outcome =
+            runtime.block_on(async { if options.cleanup { clean_up(&options).await } else { serve(options).await } });
         runtime.shutdown_background();
         outcome?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn clean_up(options: &Options) -> Result<(), String> {
+    match Host::clean_up(&options.wanted()).await.map_err(|error| error.to_string())? {
+        0 => println!("nothing is left on this host"),
+        living => println!("{living} running: everything goes when the last one ends"),
+    }
+    Ok(())
 }
 
 async fn serve(options: Options) -> Result<(), String> {
@@ -69,21 +78,30 @@ async fn serve(options: Options) -> Result<(), String> {
         Renderer::start(options.sources(), options.pillars(), check(options.directory()), errors.clone())?;
     write(&options.conf, &corefile)?;
     let wishes = runtime::wishes().map_err(|error| format!("cannot handle signals: {error}"))?;
-    let host = Host::prepare(options.wanted(), errors).await.map_err(|error| error.to_string())?.keep();
-    let outcome = answer(&options, renderer, registry, wishes).await;
-    host.leave().await;
-    outcome
+    let mut host = Host::prepare(options.wanted(), errors).await.map_err(|error| error.to_string())?;
+    let mut server = match start(&options, registry).await {
+        Ok(server) => server,
+        Err(error) => {
+            host.leave().await;
+            return Err(error);
+        }
+    };
+    // Only now: while nobody answers here, pods go on asking cluster DNS.
+    let keeping = host.keep().await.map_err(|error| error.to_string())?;
+    let (sender, signals) = mpsc::channel(8);
+    tokio::spawn(follow(renderer, options.conf.clone(), sender.clone()));
+    tokio::spawn(obey(wishes, sender, keeping.clone()));
+    let outcome = server.run(signals).await;
+    keeping.leave().await;
+    match outcome {
+        Some(reason) => Err(format!("[FATAL] {reason}")),
+        None => Ok(()),
+    }
 }
 
-/// Answers queries until the process is to end.
-async fn answer(
-    options: &Options,
-    renderer: Renderer,
-    registry: Arc<Registry>,
-    wishes: mpsc::Receiver<Wish>,
-) -> Result<(), String> {
-    let (sender, signals) = mpsc::channel(8);
-    let mut server = Server::start(Settings {
+/// Binds everything and answers queries.
+async fn start(options: &Options, registry: Arc<Registry>) -> Result<Server, String> {
+    let settings = Settings {
         source: Source::File(options.conf.clone()),
         default_port: options.port,
         directives: DIRECTIVES,
@@ -91,9 +109,8 @@ async fn answer(
         workers: options.workers,
         set_debug: Box::new(log_format::set_debug),
         overlap: true,
-    })
-    .await
-    .map_err(|error| error.to_string())?;
+    };
+    let server = Server::start(settings).await.map_err(|error| error.to_string())?;
     if let Some(path) = &options.pidfile {
         write_process_id(path)?;
     }
@@ -101,12 +118,7 @@ async fn answer(
         server.banner().iter().for_each(|line| println!("{line}"));
         println!("{}", version());
     }
-    tokio::spawn(follow(renderer, options.conf.clone(), sender.clone()));
-    tokio::spawn(obey(wishes, sender));
-    match server.run(signals).await {
-        Some(reason) => Err(format!("[FATAL] {reason}")),
-        None => Ok(()),
-    }
+    Ok(server)
 }
 
 /// The metrics of the set-up have a port of their own, as node-cache has it. Without it the node is served all the same.
@@ -155,13 +167,17 @@ async fn follow(mut renderer: Renderer, conf: std::path::PathBuf, signals: mpsc:
     }
 }
 
-async fn obey(mut wishes: mpsc::Receiver<Wish>, signals: mpsc::Sender<Signal>) {
+/// Before the server ends, queries are sent elsewhere; those that are here already are still answered.
+async fn obey(mut wishes: mpsc::Receiver<Wish>, signals: mpsc::Sender<Signal>, host: Keeping) {
     while let Some(wish) = wishes.recv().await {
         let signal = match wish {
             Wish::Reload => Signal::Reload,
             Wish::Terminate => Signal::End { lameduck: true },
             Wish::Interrupt | Wish::Quit => Signal::End { lameduck: false },
         };
+        if signal != Signal::Reload {
+            host.stop_intercepting().await;
+        }
         if signals.send(signal).await.is_err() {
             return;
         }

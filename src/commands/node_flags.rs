@@ -1,4 +1,5 @@
 use std::{
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -6,7 +7,8 @@ use std::{
 use super::flags::{Flag, Parsed};
 use crate::{
     corefile,
-    node::{Backend, LocalAddresses, Pillars, Ports, Sources, Wanted},
+    node::{Backend, Endpoints, LocalAddresses, Pillars, Ports, Sources, Wanted},
+    wire::Name,
 };
 
 /// node-cache's flags, and behind them our own.
@@ -33,6 +35,17 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag { name: "version", value: None, help: "print the version" },
     Flag { name: "rulesbackend", value: Some("nft|iptables|none"), help: "who holds the packet rules (default nft)" },
     Flag { name: "clusterdns", value: Some("IP,IP"), help: "the cluster's DNS, in place of the service's address" },
+    Flag {
+        name: "fallbackdns",
+        value: Some("IP:PORT,.."),
+        help: "pods of the cluster's DNS, for when no node cache lives",
+    },
+    Flag {
+        name: "fallbackname",
+        value: Some("NAME"),
+        help: "their headless service, which the cluster's DNS is asked for",
+    },
+    Flag { name: "cleanup", value: None, help: "take everything from the host, and end" },
     Flag { name: "clusterdomain", value: Some("NAME"), help: "value of __PILLAR__DNS__DOMAIN__" },
     Flag { name: "log-format", value: Some("text|json"), help: "form of log lines (default text)" },
     Flag { name: "workers", value: Some("N"), help: "threads that answer queries (default: one per core)" },
@@ -56,6 +69,8 @@ pub(super) struct Options {
     /// Name of the device; `None` if it is another's affair.
     pub(super) device: Option<String>,
     pub(super) backend: Backend,
+    pub(super) endpoints: Endpoints,
+    pub(super) cleanup: bool,
     pub(super) keep: bool,
     pub(super) interval: Duration,
     pub(super) metrics: String,
@@ -78,12 +93,15 @@ impl Options {
             "none" => Backend::None,
             other => return Err(format!("flag `-rulesbackend` takes `nft`, `iptables` or `none`, found `{other}`")),
         };
+        let cluster_dns = cluster_dns(parsed, environment)?;
         Ok(Self {
+            endpoints: endpoints(parsed, cluster_dns.as_deref())?,
+            cleanup: parsed.is_on("cleanup"),
             local: LocalAddresses::parse(local).map_err(|error| format!("flag `-localip`: {error}"))?,
             conf: path("conf").or_else(|| path("corefile")).unwrap_or_else(|| PathBuf::from("/etc/Corefile")),
             template: path("basecorefile").unwrap_or_else(|| PathBuf::from("/etc/coredns/Corefile.base")),
             kube_dns: path("kubednscm").or_else(default_kube_dns),
-            cluster_dns: cluster_dns(parsed, environment)?,
+            cluster_dns,
             domain: parsed.value("clusterdomain").map(str::to_owned),
             port: parsed.port()?,
             health_port: parsed.number("health-port")?.unwrap_or(8080),
@@ -119,6 +137,7 @@ impl Options {
             device: self.device.clone(),
             backend: self.backend,
             ports: Ports { dns: self.port, health: self.health_port },
+            endpoints: self.endpoints.clone(),
             keep: self.keep,
             interval: self.interval,
         }
@@ -144,6 +163,26 @@ fn cluster_dns(parsed: &Parsed, environment: &dyn Fn(&str) -> Option<String>) ->
     }
     let service = parsed.value("upstreamsvc").unwrap_or("kube-dns").to_uppercase().replace('-', "_");
     Ok(environment(&format!("{service}_SERVICE_HOST")).filter(|address| !address.is_empty()))
+}
+
+/// Who answers when no node cache does: addresses, with port 53 unless they name another, or a name.
+fn endpoints(parsed: &Parsed, cluster_dns: Option<&str>) -> Result<Endpoints, String> {
+    let mut endpoints = Endpoints::default();
+    let list = parsed.value("fallbackdns").unwrap_or_default();
+    for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let address = word.parse().or_else(|_| word.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+        let error = |_| format!("flag `-fallbackdns`: `{word}` is neither an IP address nor one with a port");
+        endpoints.fixed.push(address.map_err(error)?);
+    }
+    if let Some(text) = parsed.value("fallbackname") {
+        endpoints.name = Some(Name::parse(text).map_err(|error| format!("flag `-fallbackname`: {error}"))?);
+        let servers = cluster_dns.unwrap_or_default().split(' ').filter_map(|ip| ip.parse::<IpAddr>().ok());
+        endpoints.servers = servers.map(|ip| SocketAddr::new(ip, 53)).collect();
+        if endpoints.servers.is_empty() {
+            return Err("flag `-fallbackname`: the cluster's DNS is not known: give -clusterdns".to_owned());
+        }
+    }
+    Ok(endpoints)
 }
 
 /// The kernel takes 15 octets, none of them a slash or a blank.
@@ -223,6 +262,10 @@ mod tests {
         assert_eq!(with("-rulesbackend iptables").backend, Backend::Iptables);
         assert!(with("-skipteardown").keep && with("-skipteardown=true").keep);
         assert_eq!(with("-metrics-listen-address :9").metrics, ":9");
+        let fallback = with("-fallbackdns 10.244.0.2,[fd00::2]:5353").endpoints;
+        assert_eq!(fallback.fixed, ["10.244.0.2:53", "[fd00::2]:5353"].map(|text| text.parse().unwrap()));
+        let fallback = with("-clusterdns 10.96.7.7 -fallbackname pods.kube-system.svc.cluster.local").endpoints;
+        assert_eq!((fallback.name.is_some(), fallback.servers), (true, vec!["10.96.7.7:53".parse().unwrap()]));
     }
 
     #[test]
@@ -235,6 +278,12 @@ mod tests {
             ("-localip 10.0.0.1 -dns.port 99999", "flag `-dns.port` needs a number, found `99999`"),
             ("-localip 10.0.0.1 -syncinterval x", "flag `-syncinterval` needs a time such as `60s`, found `x`"),
             ("-localip 10.0.0.1 -interfacename a/b", "flag `-interfacename`: `a/b` cannot name a device"),
+            ("-localip 10.0.0.1 -fallbackdns dns", {
+                "flag `-fallbackdns`: `dns` is neither an IP address nor one with a port"
+            }),
+            ("-localip 10.0.0.1 -fallbackname a.b", {
+                "flag `-fallbackname`: the cluster's DNS is not known: give -clusterdns"
+            }),
             ("-localip 10.0.0.1 -rulesbackend pf", {
                 "flag `-rulesbackend` takes `nft`, `iptables` or `none`, found `pf`"
             }),

@@ -5,7 +5,17 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Backend, Device, DeviceError, Events, LocalAddresses, Ports, Presence, SetupErrors, device::changed};
+use super::{
+    Backend, Device, DeviceError, Endpoints, Events, LocalAddresses, Ports, RulesError, SetupErrors,
+    device::changed,
+    fallback::Fallback,
+    presence::{Leaving, Presence, tell_to_clean_up},
+    rules::filled,
+    switch::Switch,
+};
+
+/// How often the endpoints of the cluster's DNS are asked for.
+const REFRESH: Duration = Duration::from_secs(10);
 
 /// What the node cache does to its host.
 #[derive(Debug, Clone)]
@@ -18,6 +28,8 @@ pub struct Wanted {
     pub backend: Backend,
     /// The port of DNS and that of `health`.
     pub ports: Ports,
+    /// Who answers when no node cache does; nobody is named = no table that stays.
+    pub endpoints: Endpoints,
     /// Leave everything as it is at the end.
     pub keep: bool,
     /// How often to look, besides events.
@@ -28,7 +40,13 @@ pub struct Wanted {
 pub struct Host {
     wanted: Wanted,
     device: Option<(Device, Events)>,
+    switch: Switch,
+    fallback: Option<Fallback>,
+    /// Whether queries are to come here: not before somebody can answer them, and no more once the end has begun.
+    intercepting: bool,
     presence: Option<Presence>,
+    /// Chains that were named in the log already.
+    closed: Vec<String>,
     errors: SetupErrors,
 }
 
@@ -41,6 +59,9 @@ pub enum HostError {
     /// The device is not as it must be.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The packet rules are not as they must be.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
 }
 
 /// Asks a host that is being kept to let go.
@@ -49,6 +70,9 @@ pub struct Keeping(mpsc::Sender<(Leave, oneshot::Sender<()>)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leave {
+    /// No more queries are to come.
+    Rules,
+    /// Everything goes.
     All,
 }
 
@@ -64,7 +88,18 @@ impl Host {
                 tracing::warn!("cannot tell other instances on this node that this one lives: {error}")
             })
             .ok();
-        let mut host = Self { wanted, device: None, presence, errors };
+        let rules = filled(&wanted.local, wanted.ports);
+        let switch = Switch::new(wanted.backend, rules).map_err(RulesError::Nft)?;
+        let mut host = Self {
+            wanted,
+            device: None,
+            switch,
+            fallback: None,
+            intercepting: false,
+            presence,
+            closed: Vec::new(),
+            errors,
+        };
         if let Some(name) = &host.wanted.device {
             host.device = Some(Device::open(name, &host.wanted.local).map_err(HostError::Netlink)?);
         }
@@ -72,36 +107,166 @@ impl Host {
             host.leave().await;
             return Err(error.into());
         }
+        host.open_fallback();
         Ok(host)
     }
 
-    /// Keeps everything in place until it is asked to leave.
-    pub fn keep(mut self) -> Keeping {
-        let (sender, mut requests) = mpsc::channel::<(Leave, oneshot::Sender<()>)>(2);
-        tokio::spawn(async move {
-            let mut ticks = interval(self.wanted.interval);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                let events = self.device.as_mut().map(|(_, events)| events);
-                tokio::select! {
-                    request = requests.recv() => {
-                        let Some((Leave::All, done)) = request else { return };
-                        self.leave().await;
-                        _ = done.send(());
+    /// Takes away whatever an instance may have left on the host, however it ended. Those that live are told to do so
+    /// at their end; says how many they are.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub async fn clean_up(wanted: &Wanted) -> Result<usize, HostError> {
+        let name = wanted.device.as_deref().unwrap_or_default();
+        let living = tell_to_clean_up(name).map_err(HostError::Netlink)?;
+        if living > 0 {
+            return Ok(living);
+        }
+        let nobody = Fallback::open(&wanted.local, wanted.ports.dns, Endpoints::default());
+        nobody.and_then(|fallback| fallback.remove()).map_err(RulesError::Nft)?;
+        let rules = filled(&wanted.local, wanted.ports);
+        Switch::new(wanted.backend, rules).map_err(RulesError::Nft)?.remove(false).await?;
+        if !name.is_empty() {
+            Device::open(name, &wanted.local).map_err(HostError::Netlink)?.0.remove().await?;
+        }
+        Ok(0)
+    }
+
+    /// The table that stays needs nftables, whoever holds the other rules. Without it a node cache that dies takes the
+    /// node's DNS along, which is no reason not to serve.
+    fn open_fallback(&mut self) {
+        if self.wanted.endpoints.is_empty() {
+            return;
+        }
+        let endpoints = self.wanted.endpoints.clone();
+        match Fallback::open(&self.wanted.local, self.wanted.ports.dns, endpoints) {
+            Ok(fallback) => self.fallback = Some(fallback),
+            Err(error) => {
+                self.errors.rules.inc();
+                tracing::error!("no fallback to the cluster's DNS: {error}");
+            }
+        }
+    }
+
+    /// Sends queries here, and keeps everything in place until it is asked to leave. Rules that cannot be put in now
+    /// are tried again: until then pods ask cluster DNS as they did before.
+    ///
+    /// # Errors
+    /// The process has no right to put in rules, and never will.
+    pub async fn keep(mut self) -> Result<Keeping, HostError> {
+        self.intercepting = true;
+        if let Err(error) = self.ensure_rules().await {
+            if error.is_final() {
+                self.leave().await;
+                return Err(error.into());
+            }
+            tracing::error!("{error}");
+        }
+        let (sender, requests) = mpsc::channel(2);
+        tokio::spawn(self.stay(requests));
+        Ok(Keeping(sender))
+    }
+
+    async fn stay(mut self, mut requests: mpsc::Receiver<(Leave, oneshot::Sender<()>)>) {
+        let mut ticks = interval(self.wanted.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut refreshes = interval(REFRESH);
+        refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let events = self.device.as_mut().map(|(_, events)| events);
+            tokio::select! {
+                request = requests.recv() => {
+                    let Some((leave, done)) = request else { return };
+                    match leave {
+                        Leave::Rules => self.stop_intercepting().await,
+                        Leave::All => self.leave().await,
+                    }
+                    _ = done.send(());
+                    if leave == Leave::All {
                         return;
                     }
-                    _ = ticks.tick() => {}
-                    () = changed(events) => {}
                 }
-                self.ensure().await;
+                _ = ticks.tick() => {}
+                _ = refreshes.tick(), if self.fallback.is_some() => self.refresh_fallback().await,
+                () = changed(events) => {}
+                () = self.switch.changed() => {}
             }
-        });
-        Keeping(sender)
+            self.ensure().await;
+        }
     }
 
     /// Looks at everything and repairs what is broken; what cannot be is told and counted, and tried again.
-    async fn ensure(&self) {
+    async fn ensure(&mut self) {
         if let Err(error) = self.ensure_device().await {
+            tracing::error!("{error}");
+        }
+        if let Err(error) = self.ensure_rules().await {
+            tracing::error!("{error}");
+        }
+        match self.fallback.as_ref().map_or(Ok(false), Fallback::ensure) {
+            Ok(true) => tracing::info!("put in the fallback to the cluster's DNS, which had been removed"),
+            Ok(false) => {}
+            Err(error) => {
+                self.errors.rules.inc();
+                tracing::error!("fallback to the cluster's DNS: {error}");
+            }
+        }
+    }
+
+    async fn refresh_fallback(&mut self) {
+        if let Some(fallback) = &mut self.fallback
+            && let Err(error) = fallback.refresh().await
+        {
+            self.errors.rules.inc();
+            tracing::error!("fallback to the cluster's DNS: {error}");
+        }
+    }
+
+    /// Names, once, the firewalls that may keep queries from us.
+    fn name_firewalls(&mut self) {
+        let Ok(closed) = self.switch.closed_chains() else { return };
+        for chain in closed.iter().filter(|chain| !self.closed.contains(chain)) {
+            tracing::warn!(
+                "{chain} drops what it does not know: let UDP and TCP to the local addresses in there, or use -rulesbackend iptables"
+            );
+        }
+        self.closed = closed;
+    }
+
+    async fn ensure_rules(&mut self) -> Result<(), RulesError> {
+        if !self.intercepting {
+            return Ok(());
+        }
+        self.name_firewalls();
+        match self.switch.ensure().await {
+            Ok(changed) => {
+                if changed {
+                    tracing::info!("put in the packet rules");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if error.is_lock() {
+                    self.errors.rules_lock.inc()
+                } else {
+                    self.errors.rules.inc()
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// From now on pods ask cluster DNS, or another instance of this node. Rules go before anything else does: while
+    /// they stand nobody but us may answer.
+    async fn stop_intercepting(&mut self) {
+        if !std::mem::take(&mut self.intercepting) {
+            return;
+        }
+        let left = self.presence.as_ref().is_some_and(Presence::has_company);
+        if self.wanted.keep && !left {
+            return;
+        }
+        if let Err(error) = self.switch.remove(left).await {
             tracing::error!("{error}");
         }
     }
@@ -123,14 +288,21 @@ impl Host {
         }
     }
 
-    /// Takes everything away, if no other instance needs it.
-    async fn leave(&mut self) {
-        let Some(presence) = self.presence.take() else { return };
-        if presence.leave() {
-            tracing::info!("another instance serves this node: device and rules stay for it");
+    /// Takes everything away, if no other instance needs it. The fallback stays, as it is for the time without us.
+    pub async fn leave(&mut self) {
+        self.stop_intercepting().await;
+        let leaving = self.presence.take().map(Presence::leave);
+        let leaving = leaving.unwrap_or(Leaving { others: false, clean_up: false });
+        if leaving.others {
+            tracing::info!("another instance serves this node: the device stays for it");
             return;
         }
-        if self.wanted.keep {
+        if leaving.clean_up
+            && let Some(Err(error)) = self.fallback.as_ref().map(Fallback::remove)
+        {
+            tracing::error!("fallback to the cluster's DNS: {error}");
+        }
+        if self.wanted.keep && !leaving.clean_up {
             return;
         }
         if let Some((device, _)) = &self.device
@@ -142,10 +314,19 @@ impl Host {
 }
 
 impl Keeping {
+    /// Lets no more queries come here.
+    pub async fn stop_intercepting(&self) {
+        self.ask(Leave::Rules).await;
+    }
+
     /// Takes everything away, if no other instance needs it.
     pub async fn leave(&self) {
+        self.ask(Leave::All).await;
+    }
+
+    async fn ask(&self, leave: Leave) {
         let (done, gone) = oneshot::channel();
-        if self.0.send((Leave::All, done)).await.is_ok() {
+        if self.0.send((leave, done)).await.is_ok() {
             _ = gone.await;
         }
     }
