@@ -1,4 +1,14 @@
-use std::{fs, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, time::interval};
 
@@ -63,7 +73,7 @@ fn command(parsed: &Parsed) -> Result<ExitCode, String> {
 }
 
 async fn clean_up(options: &Options) -> Result<(), String> {
-    match Host::clean_up(&options.wanted()).await.map_err(|error| error.to_string())? {
+    match Host::clean_up(&options.wanted("")).await.map_err(|error| error.to_string())? {
         0 => println!("nothing is left on this host"),
         living => println!("{living} running: everything goes when the last one ends"),
     }
@@ -73,13 +83,13 @@ async fn clean_up(options: &Options) -> Result<(), String> {
 async fn serve(options: Options) -> Result<(), String> {
     let registry = runtime::registry();
     let errors = SetupErrors::register(&registry);
-    let _metrics = serve_metrics(&options.metrics, &registry).await;
     let (renderer, corefile) =
         Renderer::start(options.sources(), options.pillars(), check(options.directory()), errors.clone())?;
     write(&options.conf, &corefile)?;
     let wishes = runtime::wishes().map_err(|error| format!("cannot handle signals: {error}"))?;
-    let mut host = Host::prepare(options.wanted(), errors).await.map_err(|error| error.to_string())?;
-    let mut server = match start(&options, registry).await {
+    let mut host = Host::prepare(options.wanted(&corefile), errors).await.map_err(|error| error.to_string())?;
+    let _pages = serve_pages(&options.metrics, &registry, host.readiness()).await;
+    let mut server = match start(&options, Arc::clone(&registry), host.readiness()).await {
         Ok(server) => server,
         Err(error) => {
             host.leave().await;
@@ -87,7 +97,7 @@ async fn serve(options: Options) -> Result<(), String> {
         }
     };
     // Only now: while nobody answers here, pods go on asking cluster DNS.
-    let keeping = host.keep().await.map_err(|error| error.to_string())?;
+    let keeping = host.keep(&registry).await.map_err(|error| error.to_string())?;
     let (sender, signals) = mpsc::channel(8);
     tokio::spawn(follow(renderer, options.conf.clone(), sender.clone()));
     tokio::spawn(obey(wishes, sender, keeping.clone()));
@@ -100,7 +110,7 @@ async fn serve(options: Options) -> Result<(), String> {
 }
 
 /// Binds everything and answers queries.
-async fn start(options: &Options, registry: Arc<Registry>) -> Result<Server, String> {
+async fn start(options: &Options, registry: Arc<Registry>, ready: Arc<AtomicBool>) -> Result<Server, String> {
     let settings = Settings {
         source: Source::File(options.conf.clone()),
         default_port: options.port,
@@ -109,6 +119,7 @@ async fn start(options: &Options, registry: Arc<Registry>) -> Result<Server, Str
         workers: options.workers,
         set_debug: Box::new(log_format::set_debug),
         overlap: true,
+        readiness: Some(("node", ready)),
     };
     let server = Server::start(settings).await.map_err(|error| error.to_string())?;
     if let Some(path) = &options.pidfile {
@@ -121,8 +132,9 @@ async fn start(options: &Options, registry: Arc<Registry>) -> Result<Server, Str
     Ok(server)
 }
 
-/// The metrics of the set-up have a port of their own, as node-cache has it. Without it the node is served all the same.
-async fn serve_metrics(address: &str, registry: &Arc<Registry>) -> Option<http::Listener> {
+/// The metrics of the set-up have a port of their own, as node-cache has it, with `/ready` for those whose Corefile does
+/// not say `ready`. Without it the node is served all the same.
+async fn serve_pages(address: &str, registry: &Arc<Registry>, ready: Arc<AtomicBool>) -> Option<http::Listener> {
     let listener = match http::Listener::bind(address, true).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -131,9 +143,13 @@ async fn serve_metrics(address: &str, registry: &Arc<Registry>) -> Option<http::
         }
     };
     let registry = Arc::clone(registry);
-    let page: http::Handler =
+    let metrics: http::Handler =
         Arc::new(move || http::Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() });
-    listener.serve([("/metrics".to_owned(), page)].into());
+    let ready: http::Handler = Arc::new(move || match ready.load(Ordering::Relaxed) {
+        true => http::Reply::text(200, "OK"),
+        false => http::Reply::text(503, "node"),
+    });
+    listener.serve([("/metrics".to_owned(), metrics), ("/ready".to_owned(), ready)].into());
     Some(listener)
 }
 

@@ -7,7 +7,7 @@ use std::{
 use super::flags::{Flag, Parsed};
 use crate::{
     corefile,
-    node::{Backend, Endpoints, LocalAddresses, Pillars, Ports, Sources, Wanted},
+    node::{Backend, Endpoints, LocalAddresses, Pillars, Ports, Sources, Wanted, bound},
     wire::Name,
 };
 
@@ -130,9 +130,10 @@ impl Options {
         }
     }
 
-    /// What is to be done to the host.
-    pub(super) fn wanted(&self) -> Wanted {
+    /// What is to be done to the host that serves this Corefile.
+    pub(super) fn wanted(&self, corefile: &str) -> Wanted {
         Wanted {
+            tested: bound(corefile, &self.local),
             local: self.local.clone(),
             device: self.device.clone(),
             backend: self.backend,

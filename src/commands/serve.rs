@@ -102,6 +102,7 @@ fn serve(options: Options) -> Result<(), String> {
         workers: options.workers,
         set_debug: Box::new(log_format::set_debug),
         overlap: false,
+        readiness: None,
     };
     let outcome = runtime.block_on(async {
         let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;

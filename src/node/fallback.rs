@@ -48,10 +48,11 @@ impl Fallback {
     pub(super) async fn refresh(&mut self) -> Result<(), NftError> {
         let mut known: BTreeSet<SocketAddr> = self.endpoints.fixed.iter().copied().collect();
         if let Some(name) = &self.endpoints.name {
-            match look_up(name, &self.endpoints.servers).await {
-                Some(found) => known.extend(found),
+            let (name, servers) = (*name, self.endpoints.servers.clone());
+            match tokio::task::spawn_blocking(move || look_up(&name, &servers)).await {
+                Ok(Some(found)) => known.extend(found),
                 // The old ones are better than none.
-                None => known.extend(&self.written),
+                _ => known.extend(&self.written),
             }
         }
         if known == self.written {
@@ -85,11 +86,11 @@ impl Fallback {
 }
 
 /// The addresses of a name, both families, from the first server that knows any; `None` if none does.
-async fn look_up(name: &Name, servers: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
+fn look_up(name: &Name, servers: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
     for server in servers {
         let mut found = Vec::new();
         for kind in [RecordType::A, RecordType::AAAA] {
-            match ask(*server, name, kind, PATIENCE).await {
+            match ask(*server, name, kind, PATIENCE) {
                 Ok(message) if message.flags.rcode() == Rcode::NOERROR => found.extend(addresses(&message)),
                 Ok(message) => tracing::warn!("{server} says {} to {name} {kind}", message.flags.rcode()),
                 Err(error) => tracing::warn!("cannot ask {server} for {name} {kind}: {error}"),

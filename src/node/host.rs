@@ -1,4 +1,12 @@
-use std::{io, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -11,8 +19,10 @@ use super::{
     fallback::Fallback,
     presence::{Leaving, Presence, tell_to_clean_up},
     rules::filled,
+    selftest::SelfTest,
     switch::Switch,
 };
+use crate::metrics::Registry;
 
 /// How often the endpoints of the cluster's DNS are asked for.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -30,6 +40,8 @@ pub struct Wanted {
     pub ports: Ports,
     /// Who answers when no node cache does; nobody is named = no table that stays.
     pub endpoints: Endpoints,
+    /// The addresses that are tested, as somebody answers the self-test there.
+    pub tested: Vec<IpAddr>,
     /// Leave everything as it is at the end.
     pub keep: bool,
     /// How often to look, besides events.
@@ -45,8 +57,11 @@ pub struct Host {
     /// Whether queries are to come here: not before somebody can answer them, and no more once the end has begun.
     intercepting: bool,
     presence: Option<Presence>,
-    /// Chains that were named in the log already.
+    selftest: Option<SelfTest>,
+    /// Firewalls that were named in the log already.
     closed: Vec<String>,
+    /// Whether queries come here, as far as that is known.
+    ready: Arc<AtomicBool>,
     errors: SetupErrors,
 }
 
@@ -97,7 +112,9 @@ impl Host {
             fallback: None,
             intercepting: false,
             presence,
+            selftest: None,
             closed: Vec::new(),
+            ready: Arc::default(),
             errors,
         };
         if let Some(name) = &host.wanted.device {
@@ -148,12 +165,17 @@ impl Host {
         }
     }
 
+    /// Whether queries come here; false until [`Host::keep`] and after the end has begun.
+    pub fn readiness(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ready)
+    }
+
     /// Sends queries here, and keeps everything in place until it is asked to leave. Rules that cannot be put in now
     /// are tried again: until then pods ask cluster DNS as they did before.
     ///
     /// # Errors
     /// The process has no right to put in rules, and never will.
-    pub async fn keep(mut self) -> Result<Keeping, HostError> {
+    pub async fn keep(mut self, registry: &Registry) -> Result<Keeping, HostError> {
         self.intercepting = true;
         if let Err(error) = self.ensure_rules().await {
             if error.is_final() {
@@ -162,9 +184,23 @@ impl Host {
             }
             tracing::error!("{error}");
         }
+        self.begin_tests(registry);
         let (sender, requests) = mpsc::channel(2);
         tokio::spawn(self.stay(requests));
         Ok(Keeping(sender))
+    }
+
+    fn begin_tests(&mut self, registry: &Registry) {
+        if self.wanted.tested.is_empty() {
+            self.ready.store(true, Ordering::Relaxed);
+            return;
+        }
+        let port = self.wanted.ports.dns;
+        let tested = self.wanted.tested.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        match SelfTest::start(tested, registry, Arc::clone(&self.ready)) {
+            Ok(selftest) => self.selftest = Some(selftest),
+            Err(error) => tracing::error!("no self-test: {error}"),
+        }
     }
 
     async fn stay(mut self, mut requests: mpsc::Receiver<(Leave, oneshot::Sender<()>)>) {
@@ -186,7 +222,7 @@ impl Host {
                         return;
                     }
                 }
-                _ = ticks.tick() => {}
+                _ = ticks.tick() => self.name_firewalls(),
                 _ = refreshes.tick(), if self.fallback.is_some() => self.refresh_fallback().await,
                 () = changed(events) => {}
                 () = self.switch.changed() => {}
@@ -222,12 +258,13 @@ impl Host {
         }
     }
 
-    /// Names, once, the firewalls that may keep queries from us.
+    /// Names, once, the firewalls that may keep pods from us. The self-test comes from the host itself, which many of
+    /// them let pass.
     fn name_firewalls(&mut self) {
         let Ok(closed) = self.switch.closed_chains() else { return };
         for chain in closed.iter().filter(|chain| !self.closed.contains(chain)) {
             tracing::warn!(
-                "{chain} drops what it does not know: let UDP and TCP to the local addresses in there, or use -rulesbackend iptables"
+                "{chain} drops what it does not know: it must let in UDP and TCP to the local addresses; with -rulesbackend iptables the rules that do so are put in"
             );
         }
         self.closed = closed;
@@ -237,7 +274,6 @@ impl Host {
         if !self.intercepting {
             return Ok(());
         }
-        self.name_firewalls();
         match self.switch.ensure().await {
             Ok(changed) => {
                 if changed {
@@ -262,6 +298,8 @@ impl Host {
         if !std::mem::take(&mut self.intercepting) {
             return;
         }
+        self.selftest = None;
+        self.ready.store(false, Ordering::Relaxed);
         let left = self.presence.as_ref().is_some_and(Presence::has_company);
         if self.wanted.keep && !left {
             return;

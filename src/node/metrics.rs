@@ -32,7 +32,7 @@ impl SetupErrors {
 }
 
 /// Whether queries to each local address end here: `seamark_node_intercepted{address}`.
-pub fn intercepted(registry: &Registry, address: std::net::IpAddr) -> Gauge {
+pub(super) fn intercepted(registry: &Registry, address: std::net::IpAddr) -> Gauge {
     let help = "Whether a query that was sent to a local address was answered by the node cache.";
     registry.gauge("seamark_node_intercepted", help, &["address"]).with_label_values(&[&address.to_string()])
 }

@@ -11,6 +11,7 @@
 //!       nft/        held in nftables, in a table that goes with the process
 //!       iptables.rs held by the iptables programs
 //!     fallback.rs   the table that stays: who answers when no node cache does
+//!     selftest.rs   do queries to the local addresses come here?
 //!     presence.rs   is this the only instance?
 //! ```
 
@@ -27,6 +28,7 @@ mod nft;
 mod presence;
 mod renderer;
 mod rules;
+mod selftest;
 mod switch;
 mod template;
 
@@ -36,9 +38,10 @@ pub use host::{Host, HostError, Keeping, Wanted};
 pub use iptables::IptablesError;
 pub use kube_dns::{KubeDns, KubeDnsError};
 pub use local::{LocalAddresses, LocalError};
-pub use metrics::{SetupErrors, intercepted};
+pub use metrics::SetupErrors;
 pub use nft::{Changes, NftError};
 pub use renderer::{Check, Look, Renderer, Sources};
 pub use rules::{Backend, Ports};
+pub use selftest::{SelfTestError, bound};
 pub use switch::RulesError;
 pub use template::{Pillars, TemplateError, render};

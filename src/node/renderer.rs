@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
-use super::{KubeDns, Pillars, SetupErrors, config_map, template::render};
+use super::{KubeDns, Pillars, SetupErrors, config_map, selftest, template::render};
 
 /// Says what is wrong with a Corefile.
 pub type Check = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -131,7 +131,9 @@ impl Renderer {
     }
 
     fn compose(&self, template: &str, kube_dns: &KubeDns) -> Result<String, String> {
-        let text = render(template, &self.pillars, kube_dns).map_err(|error| error.to_string())?;
+        let mut text = render(template, &self.pillars, kube_dns).map_err(|error| error.to_string())?;
+        let tested = selftest::bound(&text, &self.pillars.local);
+        text.push_str(&selftest::block(&tested, self.pillars.port));
         (self.check)(&text)?;
         Ok(text)
     }

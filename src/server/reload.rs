@@ -2,7 +2,10 @@ use std::{
     collections::HashMap,
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use super::{
     worker::Workers,
 };
 use crate::{
-    chain::{Control, Directive, OnBindFailure, Shared},
+    chain::{Control, Directive, OnBindFailure, Probes, Shared},
     corefile::{self, Corefile, Errors},
     http,
     metrics::{Counter, GaugeFamily, Registry},
@@ -46,6 +49,8 @@ pub struct Settings {
     /// Whether a second instance may serve the same addresses, to take over or to hand over. Else a port that somebody
     /// serves stops the start.
     pub overlap: bool,
+    /// Readiness of what no directive knows of: what `/ready` calls it, and whether it is so.
+    pub readiness: Option<(&'static str, Arc<AtomicBool>)>,
 }
 
 /// Where the Corefile comes from.
@@ -380,7 +385,12 @@ async fn prepare(
     listening: &HashMap<ListenAddress, watch::Sender<bool>>,
     serving: &HashMap<String, http::Listener>,
 ) -> Result<Prepared, StartError> {
-    let ground = Ground { registry: &settings.registry, control, default_port: settings.default_port, shared };
+    let probes = Arc::new(Probes::default());
+    if let Some((name, is_ready)) = &settings.readiness {
+        let is_ready = Arc::clone(is_ready);
+        probes.add(name, Box::new(move || is_ready.load(Ordering::Relaxed)));
+    }
+    let ground = Ground { registry: &settings.registry, control, default_port: settings.default_port, shared, probes };
     let (site, beginnings) = Site::build(plan, ground)?;
     let mut sockets = Vec::new();
     for address in site.addresses().filter(|address| !listening.contains_key(address)) {
