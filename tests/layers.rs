@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
     ("server", &["wire", "corefile", "metrics", "http", "chain"]),
-    ("node", &["wire", "metrics", "http"]),
+    ("node", &["wire", "metrics"]),
     ("commands", &["node", "http", "wire", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
 ];
 
