@@ -384,4 +384,13 @@ fn the_fallback_learns_the_endpoints_and_cleanup_takes_everything_away() {
     assert_eq!(node.pod(LINK_LOCAL, "google.com"), "192.0.2.80", "it goes on until it ends");
     assert_eq!(node.end(number, "TERM"), Some(0));
     assert_eq!(node.traces(), "");
+
+    let flags = format!("{flags} -rulesbackend iptables -skipteardown");
+    let number = node.start(&flags);
+    assert_eq!(node.end(number, "TERM"), Some(0));
+    assert_eq!(node.traces().matches("NodeLocal DNS Cache").count(), 24, "they were to be kept");
+    let number = node.start(&flags);
+    node.world.shell("node", &node.command("-cleanup"));
+    assert_eq!(node.end(number, "TERM"), Some(0));
+    assert_eq!(node.traces(), "");
 }

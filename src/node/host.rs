@@ -335,10 +335,14 @@ impl Host {
             tracing::info!("another instance serves this node: the device stays for it");
             return;
         }
-        if leaving.clean_up
-            && let Some(Err(error)) = self.fallback.as_ref().map(Fallback::remove)
-        {
-            tracing::error!("fallback to the cluster's DNS: {error}");
+        if leaving.clean_up {
+            if let Some(Err(error)) = self.fallback.as_ref().map(Fallback::remove) {
+                tracing::error!("fallback to the cluster's DNS: {error}");
+            }
+            // Those that were to be kept.
+            if let Err(error) = self.switch.remove(false).await {
+                tracing::error!("{error}");
+            }
         }
         if self.wanted.keep && !leaving.clean_up {
             return;

@@ -1,8 +1,13 @@
+use std::time::Duration;
+
 use super::{
     Backend, IptablesError, NftError, iptables,
     nft::{Changes, Nft, PREFIX},
     rules::Filled,
 };
+
+/// How long changes may gather before the iptables programs are asked.
+const SETTLING: Duration = Duration::from_millis(200);
 
 /// What sends pods to the node cache: the packet rules, held by one of the backends.
 pub(super) struct Switch {
@@ -101,9 +106,11 @@ impl Switch {
 
     /// Waits until somebody has changed something; for ever if nobody tells.
     pub(super) async fn changed(&mut self) {
-        match &mut self.changes {
-            Some(changes) => changes.next().await,
-            None => std::future::pending().await,
+        let Some(changes) = &mut self.changes else { return std::future::pending().await };
+        changes.next().await;
+        if matches!(self.holder, Holder::Iptables) {
+            // A look starts two dozen programs, and kube-proxy changes the same tables all the time.
+            tokio::time::sleep(SETTLING).await;
         }
     }
 
