@@ -185,6 +185,10 @@ fn the_recipe_from_a_pod_with_both_kinds_of_kube_proxy_and_of_rules() {
                 let none = format!("coredns_nodecache_setup_errors_total{{errortype=\"{kind}\"}} 0\n");
                 assert!(setup.contains(&none), "{none}{setup}");
             }
+            let page = include_str!("../docs/node-local.md");
+            for family in ["coredns_nodecache_setup_errors_total", "seamark_node_intercepted"] {
+                assert!(page.contains(family) && setup.contains(&format!("# TYPE {family} ")), "{family}");
+            }
             assert_eq!(node.end(number, "TERM"), Some(0));
             assert_eq!(node.traces(), "", "{proxy:?} {backend}");
             assert_eq!(node.pod(CLUSTER_IP, CLUSTER_NAME), "10.96.0.1", "kube-proxy alone, again");
