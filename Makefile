@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PORT ?= 1053
 
-.PHONY: run test lint e2e bench tools
+.PHONY: run test lint e2e bench tools namespaces
 
 ## Serve the sample cluster on 127.0.0.1, no Kubernetes needed.
 run: tools
@@ -19,13 +19,17 @@ lint:
 	$(CARGO) clippy --all-targets -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; else echo "cargo-deny is not installed: licences not checked"; fi
 
-## A real API server, restarts and reloads under load, side by side with CoreDNS.
-e2e: tools
+## A real API server, restarts and reloads under load, side by side with CoreDNS; the node cache in network namespaces (root).
+e2e: tools namespaces
 	@sh tests/e2e/run.sh
 
 ## Queries a second and CPU per query beside CoreDNS.
 bench: tools
 	@sh benches/run.sh
+
+namespaces:
+	@command -v ip >/dev/null && command -v nft >/dev/null && command -v iptables >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq iproute2 nftables iptables >/dev/null; }
 
 tools:
 	@command -v dig >/dev/null && command -v dnsperf >/dev/null && command -v curl >/dev/null || \

@@ -30,8 +30,9 @@ pub mod kubernetes;
 pub mod upstream;
 // floor 2: what an operator can say
 pub mod plugins;
-// floor 3: what runs it
+// floor 3: what runs it, and what it does to its host
 pub mod autoscale;
+pub mod node;
 pub mod server;
 // floor 4: what a person can tell the program
 pub mod commands;

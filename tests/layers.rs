@@ -20,13 +20,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
     ("server", &["wire", "corefile", "metrics", "http", "chain"]),
-    ("commands", &["autoscale", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"]),
+    ("node", &["wire", "metrics"]),
+    (
+        "commands",
+        &["autoscale", "node", "http", "wire", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"],
+    ),
 ];
 
 /// Words that stand in one place only.
 const PLACES: &[(&str, &[&str], &str)] = &[
-    ("to_be_bytes", &["wire"], "packet offsets are known in src/wire only"),
-    ("from_be_bytes", &["wire"], "packet offsets are known in src/wire only"),
+    ("to_be_bytes", &["wire", "node/nft"], "offsets are known in src/wire and in the messages to nftables only"),
+    ("from_be_bytes", &["wire", "node/nft"], "offsets are known in src/wire and in the messages to nftables only"),
     ("prometheus::", &["metrics", "plugins/mod.rs"], "metrics are made by src/metrics"),
     ("quick_cache::", &["cache"], "the cache's map is src/cache's own affair"),
     ("kube::", &["kubernetes", "autoscale"], "the API server is known there only"),

@@ -6,6 +6,7 @@ mod corefiles;
 mod faults;
 mod layers;
 mod live;
+mod node;
 mod scenarios;
 mod serve;
 mod support;

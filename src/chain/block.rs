@@ -255,7 +255,8 @@ pub struct Probes {
 }
 
 impl Probes {
-    fn add(&self, plugin: &'static str, probe: Probe) {
+    /// Adds one; `plugin` is what `/ready` says while it is not ready.
+    pub fn add(&self, plugin: &'static str, probe: Probe) {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner).push((plugin, probe));
     }
 

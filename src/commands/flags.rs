@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, str::FromStr};
 
 /// A flag in Go's manner: `-name value`, `-name=value`, with one dash or two; a switch takes no value.
 pub(super) struct Flag {
@@ -22,8 +22,48 @@ impl Parsed {
 
     /// Whether a switch is on.
     pub(super) fn is_on(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|value| matches!(value, "true" | "1" | "t" | "T" | "TRUE" | "True"))
+        self.value(name).is_some_and(is_true)
     }
+
+    /// Whether a switch is on that is on unless it is said otherwise.
+    pub(super) fn is_not_off(&self, name: &str) -> bool {
+        self.value(name).is_none_or(is_true)
+    }
+
+    /// A whole number above zero.
+    pub(super) fn number<T: FromStr + PartialEq + Default>(&self, name: &str) -> Result<Option<T>, String> {
+        let Some(text) = self.value(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number != T::default());
+        number.map(Some).ok_or_else(|| format!("flag `-{name}` needs a number, found `{text}`"))
+    }
+
+    /// `-dns.port`, which has a short form too: port of zones that name none.
+    pub(super) fn port(&self) -> Result<u16, String> {
+        let named = self.number("dns.port")?;
+        Ok(match named {
+            Some(port) => port,
+            None => self.number("p")?.unwrap_or(53),
+        })
+    }
+
+    /// `-workers`: as many as there are cores unless it is said otherwise.
+    pub(super) fn workers(&self) -> Result<usize, String> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(self.number("workers")?.unwrap_or_else(cores))
+    }
+
+    /// Whether `-log-format` says JSON.
+    pub(super) fn json_log(&self) -> Result<bool, String> {
+        match self.value("log-format") {
+            None | Some("text") => Ok(false),
+            Some("json") => Ok(true),
+            Some(other) => Err(format!("flag `-log-format` takes `text` or `json`, found `{other}`")),
+        }
+    }
+}
+
+fn is_true(value: &str) -> bool {
+    matches!(value, "true" | "1" | "t" | "T" | "TRUE" | "True")
 }
 
 /// Reads a command line.

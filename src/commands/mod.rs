@@ -3,6 +3,9 @@
 mod autoscale;
 mod flags;
 mod log_format;
+mod node_cache;
+mod node_flags;
+mod runtime;
 mod serve;
 
 use std::{ffi::OsStr, path::Path, process::ExitCode};
@@ -19,12 +22,13 @@ usage: seamark COMMAND [FLAGS]
 commands:
   serve      answer DNS queries as a Corefile says (also when called `coredns`)
   autoscale  set replicas by the size of the cluster (also when called `cluster-proportional-autoscaler`)
+  node-cache answer the queries of a node's pods (also when called `node-cache`)
   version    print the version
 
 `seamark COMMAND -help` lists the flags.
 ";
 
-/// Runs the command that the arguments name. Called `coredns`, the program is `serve`;
+/// Runs the command that the arguments name. Called `coredns`, the program is `serve`; called `node-cache`, it is that;
 /// called `cluster-proportional-autoscaler`, it is `autoscale`.
 pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     let mut args = args.into_iter();
@@ -33,11 +37,13 @@ pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     match name.as_str() {
         "coredns" => return serve::run(args),
         "cluster-proportional-autoscaler" => return autoscale::run(args),
+        "node-cache" => return node_cache::run(args),
         _ => {}
     }
     match args.next().as_deref() {
         Some("serve") => serve::run(args),
         Some("autoscale") => autoscale::run(args),
+        Some("node-cache") => node_cache::run(args),
         Some("version" | "-version" | "--version") => {
             println!("{}", version());
             ExitCode::SUCCESS

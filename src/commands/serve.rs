@@ -1,18 +1,14 @@
-use std::{io::Read as _, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
 use super::{
-    COREDNS_VERSION, VERSION,
     flags::{self, Flag, Parsed},
-    log_format, version,
+    log_format,
+    runtime::{self, Wish, write_process_id},
+    version,
 };
 use crate::{
-    metrics::Registry,
     plugins::DIRECTIVES,
     server::{Server, Settings, Signal, Source},
 };
@@ -70,27 +66,13 @@ pub(super) fn run(args: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn options(parsed: &Parsed) -> Result<Options, String> {
-    let number = |flag: &str, text: &str| format!("flag `-{flag}` needs a number, found `{text}`");
-    let port = match parsed.value("dns.port").or_else(|| parsed.value("p")) {
-        Some(text) => text.parse().map_err(|_| number("dns.port", text))?,
-        None => 53,
-    };
-    let workers = match parsed.value("workers") {
-        Some(text) => text.parse::<usize>().ok().filter(|&n| n > 0).ok_or_else(|| number("workers", text))?,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let json = match parsed.value("log-format") {
-        None | Some("text") => false,
-        Some("json") => true,
-        Some(other) => return Err(format!("flag `-log-format` takes `text` or `json`, found `{other}`")),
-    };
     Ok(Options {
         source: source(parsed.value("conf"))?,
-        port,
+        port: parsed.port()?,
         pidfile: parsed.value("pidfile").map(PathBuf::from),
         quiet: parsed.is_on("quiet"),
-        json,
-        workers,
+        json: parsed.json_log()?,
+        workers: parsed.workers()?,
     })
 }
 
@@ -110,32 +92,23 @@ fn source(conf: Option<&str>) -> Result<Source, String> {
 
 fn serve(options: Options) -> Result<(), String> {
     log_format::install(options.json);
-    raise_descriptor_limit();
-    let registry = Arc::new(Registry::new());
-    registry.register_process();
-    let build = ["version", "revision", "goversion"];
-    let info = registry.gauge("coredns_build_info", "The version that runs.", &build);
-    info.with_label_values(&[COREDNS_VERSION, &format!("seamark-{VERSION}"), ""]).set(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let runtime = runtime::start()?;
     let quiet = options.quiet;
     let settings = Settings {
         source: options.source,
         default_port: options.port,
         directives: DIRECTIVES,
-        registry,
+        registry: runtime::registry(),
         workers: options.workers,
         set_debug: Box::new(log_format::set_debug),
+        overlap: false,
+        readiness: None,
     };
     let outcome = runtime.block_on(async {
         let signals = signals().map_err(|error| format!("cannot handle signals: {error}"))?;
         let mut server = Server::start(settings).await.map_err(|error| error.to_string())?;
         if let Some(path) = &options.pidfile {
-            std::fs::write(path, format!("{}\n", std::process::id()))
-                .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+            write_process_id(path)?;
         }
         if !quiet {
             server.banner().iter().for_each(|line| println!("{line}"));
@@ -150,43 +123,19 @@ fn serve(options: Options) -> Result<(), String> {
     outcome
 }
 
-/// Each query under way to an upstream holds a socket. Container runtimes start programs with a soft limit of 1024 and
-/// leave it to them to take what they may have, as Go programs do by themselves.
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
-}
-
-/// SIGTERM ends with grace, SIGINT at once, SIGQUIT without a word, SIGUSR1 reloads; SIGHUP and SIGUSR2 do nothing.
+/// What the signals mean to a server; SIGQUIT ends the process right here.
 fn signals() -> std::io::Result<mpsc::Receiver<Signal>> {
+    let mut wishes = runtime::wishes()?;
     let (sender, receiver) = mpsc::channel(8);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut reload = signal(SignalKind::user_defined1())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut ignored = signal(SignalKind::user_defined2())?;
     tokio::spawn(async move {
-        let mut interrupted = false;
-        loop {
-            let wish = tokio::select! {
-                _ = terminate.recv() => Signal::End { lameduck: true },
-                _ = interrupt.recv() => {
-                    if interrupted {
-                        std::process::exit(2);
-                    }
-                    interrupted = true;
-                    Signal::End { lameduck: false }
-                }
-                _ = quit.recv() => std::process::exit(0),
-                _ = reload.recv() => Signal::Reload,
-                _ = hangup.recv() => continue,
-                _ = ignored.recv() => continue,
+        while let Some(wish) = wishes.recv().await {
+            let signal = match wish {
+                Wish::Reload => Signal::Reload,
+                Wish::Terminate => Signal::End { lameduck: true },
+                Wish::Interrupt => Signal::End { lameduck: false },
+                Wish::Quit => std::process::exit(0),
             };
-            if sender.send(wish).await.is_err() {
+            if sender.send(signal).await.is_err() {
                 return;
             }
         }

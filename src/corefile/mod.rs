@@ -26,6 +26,7 @@ use std::path::Path;
 pub use address::{Key, Scheme, zones_of};
 pub use error::{Error, Errors, SourceFile, Span, Warning};
 pub use stanza::{Args, Instance, Line, Stanza, Token};
+pub use values::duration;
 
 /// A Corefile, read and resolved.
 #[derive(Debug, Clone, Default)]

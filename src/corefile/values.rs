@@ -138,6 +138,11 @@ impl Token {
     }
 }
 
+/// A Go duration such as `300ms` or `1h5m`; `None` if it is none, or negative.
+pub fn duration(text: &str) -> Option<Duration> {
+    nanoseconds(text).map(Duration::from_nanos)
+}
+
 /// Reads a Go duration without its sign. Whole numbers throughout: `4.35s` is exactly that.
 fn nanoseconds(text: &str) -> Option<u64> {
     if text.is_empty() || text == "0" {

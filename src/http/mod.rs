@@ -13,7 +13,7 @@ use hyper::{Request, Response, body::Bytes, server::conn::http1, service::servic
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     task::JoinHandle,
     time::timeout,
@@ -23,6 +23,8 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many connections an address serves at once; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
+/// Connections that may wait for being accepted on a shared port.
+const BACKLOG: u32 = 128;
 
 /// Makes the reply to a GET of one path.
 pub type Handler = Arc<dyn Fn() -> Reply + Send + Sync>;
@@ -53,12 +55,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds an address and serves on it. Needs a tokio runtime. The port is not shared with other processes.
+    /// Binds an address and serves on it. Needs a tokio runtime. The port is shared with another process only if
+    /// `overlap` is wanted on both sides.
     ///
     /// # Errors
     /// The address cannot be resolved or bound.
-    pub async fn bind(address: &str) -> io::Result<Self> {
-        let listener = TcpListener::bind(with_host(address)).await?;
+    pub async fn bind(address: &str, overlap: bool) -> io::Result<Self> {
+        let listener =
+            if overlap { shared(&with_host(address)).await? } else { TcpListener::bind(with_host(address)).await? };
         let address = listener.local_addr()?;
         let routes = Arc::<RwLock<HashMap<String, Handler>>>::default();
         let task = tokio::spawn(accept(listener, Arc::clone(&routes)));
@@ -80,6 +84,17 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Listens with SO_REUSEPORT on the first of the host's addresses.
+async fn shared(address: &str) -> io::Result<TcpListener> {
+    let unknown = || io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
+    let place = tokio::net::lookup_host(address).await?.next().ok_or_else(unknown)?;
+    let socket = if place.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(place)?;
+    socket.listen(BACKLOG)
 }
 
 /// `:8080` means all addresses, as in Go.

@@ -69,11 +69,14 @@ pub(crate) struct Sockets {
 /// Binds an address for this many workers, each with sockets of its own.
 ///
 /// The kernel spreads queries over the workers' sockets. That a second program could bind the same port unnoticed and
-/// take a share of the queries is the trap of SO_REUSEPORT, so that the port is first bound without it.
-pub(crate) fn bind(address: &ListenAddress, workers: usize) -> io::Result<Vec<Sockets>> {
+/// take a share of the queries is the trap of SO_REUSEPORT, so that the port is first bound without it, unless an
+/// `overlap` with another instance is wanted.
+pub(crate) fn bind(address: &ListenAddress, workers: usize, overlap: bool) -> io::Result<Vec<Sockets>> {
     let place = address.socket_address()?;
     let datagrams = |shared| families(place).map(|place| udp(place, shared)).collect::<io::Result<Vec<_>>>();
-    drop((datagrams(false)?, tcp(place, false)?));
+    if !overlap {
+        drop((datagrams(false)?, tcp(place, false)?));
+    }
     (0..workers)
         .map(|_| {
             let udp = datagrams(true)?.into_iter().map(Into::into).collect();

@@ -21,4 +21,4 @@ mod tcp;
 mod udp;
 mod worker;
 
-pub use reload::{Server, Settings, Signal, Source, StartError};
+pub use reload::{Server, Settings, Signal, Source, StartError, check};

@@ -2,7 +2,10 @@ use std::{
     collections::HashMap,
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use super::{
     worker::Workers,
 };
 use crate::{
-    chain::{Control, Directive, OnBindFailure, Shared},
+    chain::{Control, Directive, OnBindFailure, Probes, Shared},
     corefile::{self, Corefile, Errors},
     http,
     metrics::{Counter, GaugeFamily, Registry},
@@ -43,6 +46,11 @@ pub struct Settings {
     pub workers: usize,
     /// Called when `debug` is switched on or off.
     pub set_debug: Box<dyn Fn(bool) + Send + Sync>,
+    /// Whether a second instance may serve the same addresses, to take over or to hand over. Else a port that somebody
+    /// serves stops the start.
+    pub overlap: bool,
+    /// Readiness of what no directive knows of: what `/ready` calls it, and whether it is so.
+    pub readiness: Option<(&'static str, Arc<AtomicBool>)>,
 }
 
 /// Where the Corefile comes from.
@@ -353,6 +361,21 @@ fn default_site(settings: &Settings) -> Result<Corefile, Errors> {
     corefile::parse("(built-in)", &text, Path::new(""), &|_| None)
 }
 
+/// What is wrong with a Corefile, without serving it. `name` is what messages call it.
+///
+/// # Errors
+/// All that can be found before anything of the outside world is touched.
+pub fn check(
+    name: &str,
+    text: &str,
+    directory: &Path,
+    environment: corefile::Environment<'_>,
+    directives: &[Directive],
+) -> Result<(), Errors> {
+    let corefile = corefile::parse(name, text, directory, environment)?;
+    Plan::read(&corefile, directives).map(drop)
+}
+
 async fn prepare(
     settings: &Settings,
     control: &Control,
@@ -362,7 +385,12 @@ async fn prepare(
     listening: &HashMap<ListenAddress, watch::Sender<bool>>,
     serving: &HashMap<String, http::Listener>,
 ) -> Result<Prepared, StartError> {
-    let ground = Ground { registry: &settings.registry, control, default_port: settings.default_port, shared };
+    let probes = Arc::new(Probes::default());
+    if let Some((name, is_ready)) = &settings.readiness {
+        let is_ready = Arc::clone(is_ready);
+        probes.add(name, Box::new(move || is_ready.load(Ordering::Relaxed)));
+    }
+    let ground = Ground { registry: &settings.registry, control, default_port: settings.default_port, shared, probes };
     let (site, mut beginnings) = Site::build(plan, ground)?;
     let outcomes = futures::future::join_all(std::mem::take(&mut beginnings.conditions)).await;
     let wrong: Vec<_> = outcomes.into_iter().flatten().collect();
@@ -371,7 +399,7 @@ async fn prepare(
     }
     let mut sockets = Vec::new();
     for address in site.addresses().filter(|address| !listening.contains_key(address)) {
-        let bound = listen::bind(address, workers.count())
+        let bound = listen::bind(address, workers.count(), settings.overlap)
             .map_err(|error| StartError::Bind { place: address.label(), error })?;
         sockets.push((address.clone(), bound));
     }
@@ -381,7 +409,7 @@ async fn prepare(
         if serving.contains_key(address) || http.contains_key(address) {
             continue;
         }
-        match http::Listener::bind(address).await {
+        match http::Listener::bind(address, settings.overlap).await {
             Ok(listener) => _ = http.insert(address.clone(), listener),
             Err(error) if endpoint.on_bind_failure == OnBindFailure::Fatal => {
                 return Err(StartError::Bind { place: format!("plugin/{}: {address}", endpoint.directive), error });

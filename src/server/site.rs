@@ -97,6 +97,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) control: &'a Control,
     pub(crate) default_port: u16,
     pub(crate) shared: Shared,
+    /// Readiness of what no directive knows of.
+    pub(crate) probes: Arc<Probes>,
 }
 
 impl Plan {
@@ -334,7 +336,7 @@ impl<'a> Builder<'a> {
             reload: None,
             debug: false,
             http: Vec::new(),
-            probes: Arc::default(),
+            probes: Arc::clone(&ground.probes),
             shared: Shared::default(),
             slot: ServerSlot::default(),
             tasks: RwLock::default(),

@@ -1,6 +1,7 @@
 //! What the tests share: start a server, ask it, build a cluster.
 
 pub(crate) mod apiserver;
+pub(crate) mod asker;
 pub(crate) mod cast;
 pub(crate) mod certificates;
 pub(crate) mod client;
@@ -10,6 +11,7 @@ pub(crate) mod expect;
 pub(crate) mod hosts;
 pub(crate) mod message;
 pub(crate) mod nameserver;
+pub(crate) mod namespaces;
 pub(crate) mod quick;
 pub(crate) mod scenario;
 pub(crate) mod scripted;

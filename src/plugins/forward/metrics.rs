@@ -38,6 +38,8 @@ pub(super) struct MemberMetrics {
     durations: [OnceLock<Histogram>; RCODES],
     connections: [CounterFamily; 2],
     by_protocol: [[OnceLock<Counter>; PROTOCOLS]; 2],
+    /// A family of older CoreDNS, which dashboards of node caches still ask for.
+    requests: Counter,
     pub(super) probe_failures: Counter,
 }
 
@@ -50,7 +52,10 @@ impl MemberMetrics {
             "Probes of an upstream that failed.",
             &["proxy_name", "to"],
         );
+        let requests =
+            registry.counter("coredns_forward_requests_total", "Queries that an upstream answered.", &["to"]);
         Self {
+            requests: requests.with_label_values(&[&to]),
             duration: registry.histogram(
                 "coredns_proxy_request_duration_seconds",
                 "Seconds until an upstream answered.",
@@ -82,6 +87,7 @@ impl MemberMetrics {
             Some(cell) => cell.get_or_init(duration).observe(taken.as_secs_f64()),
             None => duration().observe(taken.as_secs_f64()),
         }
+        self.requests.inc();
         let family = &self.connections[usize::from(kept)];
         let counter = || family.with_label_values(&[NAME, &self.to, protocol.as_str()]);
         self.by_protocol[usize::from(kept)][protocol as usize].get_or_init(counter).inc();

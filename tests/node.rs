@@ -1,0 +1,400 @@
+//! The node cache on a node made of network namespaces. Run by `make e2e`, as root.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use crate::support::{
+    asker::{Asker, Tally},
+    namespaces::{CLUSTER_IP, ENDPOINT, Proxy, UPSTREAM_IP, World},
+    server::{eventually, pause, subject},
+};
+
+const LINK_LOCAL: &str = "169.254.20.53";
+const CLUSTER_NAME: &str = "kubernetes.default.svc.cluster.local";
+
+/// The Corefile of the stock manifest.
+const STOCK: &str = "\
+__PILLAR__DNS__DOMAIN__:53 {
+    errors
+    cache {
+            success 9984 30
+            denial 9984 5
+    }
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__CLUSTER__DNS__ {
+            force_tcp
+    }
+    prometheus :9253
+    health __PILLAR__LOCAL__DNS__:8080
+    }
+in-addr.arpa:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__CLUSTER__DNS__ {
+            force_tcp
+    }
+    prometheus :9253
+    }
+ip6.arpa:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__CLUSTER__DNS__ {
+            force_tcp
+    }
+    prometheus :9253
+    }
+.:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__UPSTREAM__SERVERS__
+    prometheus :9253
+    }
+";
+
+/// A node with the stock manifest's template, after the `sed` of the recipe.
+struct Node {
+    world: World,
+    instances: usize,
+}
+
+impl Node {
+    fn build(proxy: Proxy) -> Self {
+        let mut world = World::build(proxy);
+        world.start_servers();
+        let template = STOCK
+            .replace("__PILLAR__LOCAL__DNS__", LINK_LOCAL)
+            .replace("__PILLAR__DNS__DOMAIN__", "cluster.local")
+            .replace("__PILLAR__DNS__SERVER__", CLUSTER_IP);
+        let node = Self { world, instances: 0 };
+        fs::create_dir_all(node.path("kube-dns")).expect("a directory");
+        node.write("Corefile.base", &template);
+        node.write("kube-dns/upstreamNameservers", r#"["198.51.100.53"]"#);
+        node
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.world.directory.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a file");
+    }
+
+    /// The stock arguments, with the paths of this test.
+    fn command(&self, more: &str) -> String {
+        let program = self.world.link(&subject(), "node", "node-cache");
+        let (conf, base, kube_dns) = (self.path("Corefile"), self.path("Corefile.base"), self.path("kube-dns"));
+        format!(
+            "{} -localip {LINK_LOCAL},{CLUSTER_IP} -conf {} -basecorefile {} -kubednscm {} -upstreamsvc kube-dns-upstream {more}",
+            program.display(),
+            conf.display(),
+            base.display(),
+            kube_dns.display()
+        )
+    }
+
+    /// Starts an instance and waits until queries come to it.
+    fn start(&mut self, more: &str) -> usize {
+        self.launch(more, 2)
+    }
+
+    /// Starts an instance with these many local addresses, named by the last `-localip`.
+    fn start_with(&mut self, local: &str, backend: &str, addresses: usize) -> usize {
+        self.launch(&format!("{local} -rulesbackend {backend}"), addresses)
+    }
+
+    fn launch(&mut self, more: &str, addresses: usize) -> usize {
+        self.instances += 1;
+        let log = format!("node-{}", self.instances);
+        let command = self.command(more);
+        let number = self.world.start("node", &log, &command, &[("KUBE_DNS_UPSTREAM_SERVICE_HOST", UPSTREAM_IP)]);
+        eventually("the node cache is ready", Duration::from_secs(10), || {
+            self.world.log(&log).matches(" come here").count() == addresses
+        });
+        number
+    }
+
+    /// Ends an instance; gives its exit code.
+    fn end(&mut self, number: usize, signal: &str) -> Option<i32> {
+        self.world.signal(number, signal);
+        self.world.child(number).wait().expect("a child").code()
+    }
+
+    fn pod(&self, server: &str, question: &str) -> String {
+        self.world.ask("pod", server, question)
+    }
+
+    fn http(&self, url: &str) -> String {
+        self.world.shell("node", &format!("curl -s -m 5 {url}"))
+    }
+
+    /// The names of our tables, of the device and of iptables rules: what we have left on the host.
+    fn traces(&self) -> String {
+        let line = "nft list tables | grep seamark; ip -br link show | grep nodelocaldns; \
+                    ip -br addr | grep -e 169.254.20.53 -e 10.96.0.10; iptables-save 2>/dev/null | grep NodeLocal; true";
+        self.world.shell("node", line)
+    }
+
+    fn unready(&self) -> bool {
+        self.world.try_shell("node", "curl -s -m 1 127.0.0.1:9353/ready").stdout != b"OK"
+    }
+
+    fn asker(&self, server: &str) -> Asker {
+        Asker::start(self.world.network("pod"), format!("{server}:53").parse().expect("an address"))
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn the_recipe_from_a_pod_with_both_kinds_of_kube_proxy_and_of_rules() {
+    for proxy in [Proxy::Iptables, Proxy::Nftables] {
+        for backend in ["nft", "iptables"] {
+            let mut node = Node::build(proxy);
+            assert_eq!(node.pod(CLUSTER_IP, CLUSTER_NAME), "10.96.0.1", "kube-proxy alone");
+            assert_eq!(node.pod(CLUSTER_IP, "google.com"), "", "the cluster's DNS of this test knows no internet");
+            let number = node.start(&format!("-rulesbackend {backend}"));
+            for words in ["", "+tcp"] {
+                assert_eq!(node.pod(LINK_LOCAL, &format!("google.com {words}")), "192.0.2.80");
+                assert_eq!(
+                    node.pod(CLUSTER_IP, &format!("google.com {words}")),
+                    "192.0.2.80",
+                    "only the cache knows it"
+                );
+                assert_eq!(node.pod(CLUSTER_IP, &format!("{CLUSTER_NAME} {words}")), "10.96.0.1");
+                assert_eq!(node.pod(LINK_LOCAL, &format!("{CLUSTER_NAME} {words}")), "10.96.0.1");
+            }
+            assert_eq!(node.http(&format!("{LINK_LOCAL}:8080/health")), "OK");
+            assert_eq!(node.http("127.0.0.1:9353/ready"), "OK");
+            let metrics = node.http(&format!("{LINK_LOCAL}:9253/metrics"));
+            for upstream in [UPSTREAM_IP, "198.51.100.53"] {
+                let asked = format!("coredns_forward_requests_total{{to=\"{upstream}:53\"}}");
+                assert!(metrics.contains(&asked), "{asked}\n{metrics}");
+            }
+            let setup = node.http("127.0.0.1:9353/metrics");
+            for kind in ["configmap", "interface_add", "interface_check", "iptables", "iptables_lock"] {
+                let none = format!("coredns_nodecache_setup_errors_total{{errortype=\"{kind}\"}} 0\n");
+                assert!(setup.contains(&none), "{none}{setup}");
+            }
+            let page = include_str!("../docs/node-local.md");
+            for family in ["coredns_nodecache_setup_errors_total", "seamark_node_intercepted"] {
+                assert!(page.contains(family) && setup.contains(&format!("# TYPE {family} ")), "{family}");
+            }
+            assert_eq!(node.end(number, "TERM"), Some(0));
+            assert_eq!(node.traces(), "", "{proxy:?} {backend}");
+            assert_eq!(node.pod(CLUSTER_IP, CLUSTER_NAME), "10.96.0.1", "kube-proxy alone, again");
+        }
+    }
+}
+
+/// Asks all the time from a pod, over both addresses, while something happens; gives what became of the questions.
+fn while_asking(node: &mut Node, happen: impl FnOnce(&mut Node)) -> [Tally; 2] {
+    let askers = [node.asker(CLUSTER_IP), node.asker(LINK_LOCAL)];
+    pause(300);
+    happen(node);
+    pause(1500);
+    askers.map(Asker::stop)
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn whatever_happens_to_the_node_cache_pods_are_answered() {
+    for proxy in [Proxy::Iptables, Proxy::Nftables, Proxy::Absent] {
+        let mut node = Node::build(proxy);
+        let flags = format!("-fallbackdns {ENDPOINT} -metrics-listen-address 127.0.0.1:9353");
+        // Without kube-proxy the service has no address to ask.
+        let flags = if proxy == Proxy::Absent { format!("{flags} -clusterdns {ENDPOINT}") } else { flags };
+        let mut number = node.start(&flags);
+        let mut told = Vec::new();
+        let mut story = |what: &str, tallies: [Tally; 2]| {
+            for (tally, server) in tallies.iter().zip([CLUSTER_IP, LINK_LOCAL]) {
+                told.push(format!("{what}, {server}: {tally:?}"));
+                assert!(tally.asked > 500, "{what}: {tally:?}");
+                assert_eq!(tally.lost, 0, "{what}, {server}, {proxy:?}");
+            }
+            tallies.map(|tally| tally.retried)
+        };
+        let tallies = while_asking(&mut node, |_| ());
+        assert_eq!(story("nothing", tallies), [0, 0]);
+        let tallies = while_asking(&mut node, |node| {
+            node.world.shell("node", "nft flush ruleset");
+            // kube-proxy repairs its own rules.
+            node.world.proxy(proxy);
+        });
+        story("rules flushed", tallies);
+        let tallies = while_asking(&mut node, |node| _ = node.end(number, "KILL"));
+        story("SIGKILL", tallies);
+        let tallies = while_asking(&mut node, |node| number = node.start(&flags));
+        story("start after SIGKILL", tallies);
+        let tallies = while_asking(&mut node, |node| {
+            let next = node.start(&flags);
+            assert_eq!(node.end(number, "TERM"), Some(0));
+            number = next;
+        });
+        story("upgrade with overlap", tallies);
+        let tallies = while_asking(&mut node, |node| {
+            assert_eq!(node.end(number, "TERM"), Some(0));
+            number = node.start(&flags);
+        });
+        story("SIGTERM, then start", tallies);
+        eprintln!("{proxy:?}\n  {}", told.join("\n  "));
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn both_families_in_one_process() {
+    for backend in ["nft", "iptables"] {
+        let mut node = Node::build(Proxy::Nftables);
+        let template = fs::read_to_string(node.path("Corefile.base")).expect("a template");
+        let more = format!("bind {LINK_LOCAL} {CLUSTER_IP}");
+        assert!(template.contains(&more), "{template}");
+        node.write("Corefile.base", &template.replace(&more, &format!("{more} fd00::53")));
+        let number = node.start_with("-localip fd00::53,169.254.20.53,10.96.0.10", backend, 3);
+        for words in ["", "+tcp"] {
+            for server in ["fd00::53", LINK_LOCAL, CLUSTER_IP] {
+                assert_eq!(
+                    node.pod(server, &format!("google.com {words}")),
+                    "192.0.2.80",
+                    "{server} {backend} {words}"
+                );
+            }
+        }
+        assert_eq!(node.end(number, "INT"), Some(0));
+        assert_eq!(node.traces(), "", "{backend}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn what_others_do_to_the_host_is_repaired_or_named() {
+    let mut node = Node::build(Proxy::Nftables);
+    let number = node.start("-fallbackdns 10.244.9.9 -syncinterval 1s");
+    node.world.shell("node", "ip link del nodelocaldns");
+    eventually("the device is back", Duration::from_secs(1), || node.pod(LINK_LOCAL, "google.com") == "192.0.2.80");
+    node.world.shell("node", "ip addr del 10.96.0.10/32 dev nodelocaldns");
+    eventually("the address is back", Duration::from_secs(1), || node.pod(CLUSTER_IP, "google.com") == "192.0.2.80");
+    node.world.shell("node", "nft delete table inet seamark-fallback");
+    eventually("the fallback is back", Duration::from_secs(1), || node.traces().contains("seamark-fallback"));
+    let owned = node
+        .traces()
+        .split_whitespace()
+        .find(|word| word.starts_with("seamark-") && !word.contains("fallback"))
+        .map(str::to_owned);
+    let deletion = format!("nft delete table inet {}", owned.expect("our own table"));
+    assert!(!node.world.try_shell("node", &deletion).status.success(), "nobody else may touch it");
+
+    node.world.shell(
+        "node",
+        "nft add table inet fw; nft add chain inet fw in '{ type filter hook input priority 0; policy drop; }'",
+    );
+    eventually("the self-test sees it", Duration::from_secs(15), || {
+        node.world.log("node-1").contains(
+            "queries to 10.96.0.10 are not answered: a firewall drops what it does not know: table fw, chain in",
+        )
+    });
+    eventually("it is not ready", Duration::from_secs(5), || node.unready());
+    node.world.shell("node", "nft delete table inet fw");
+    eventually("it is ready again", Duration::from_secs(15), || !node.unready());
+
+    node.write("kube-dns/stubDomains", r#"{"corp.example": ["10.244.9.9"], "broken""#);
+    eventually("it is counted", Duration::from_secs(10), || {
+        node.http("127.0.0.1:9353/metrics")
+            .contains("coredns_nodecache_setup_errors_total{errortype=\"configmap\"} 1\n")
+    });
+    assert_eq!(node.pod(CLUSTER_IP, "google.com"), "192.0.2.80", "the last good one goes on");
+    node.write("kube-dns/stubDomains", r#"{"google.com": ["10.244.9.9"]}"#);
+    eventually("it is taken over", Duration::from_secs(10), || node.pod(CLUSTER_IP, "google.com").is_empty());
+    assert_eq!(node.end(number, "QUIT"), Some(0));
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn wrong_input_ends_with_a_message_and_leaves_nothing() {
+    let node = Node::build(Proxy::Absent);
+    node.write("empty", "# nothing\n");
+    node.write("bad", ".:53 {\n    bind 169.254.20.53\n    nonsense\n}\n");
+    node.write("loopback", ".:5353 {\n    bind 127.0.0.1\n    whoami\n}\n");
+    let no_right = "setpriv --bounding-set=-net_admin --inh-caps=-net_admin";
+    let line = "-localip 169.254.20.53";
+    let known = "-clusterdns 10.244.9.9";
+    node.world.shell("node", "ip link add kube-ipvs0 type bridge; ip addr add 10.96.0.10/32 dev kube-ipvs0");
+    for (before, flags, code, message) in [
+        ("", "-localip 169.254.20.530", 2, "flag `-localip`: `169.254.20.530` is not an IP address"),
+        ("", "-localip 169.254.20.53 -nope", 2, "unknown flag `-nope`"),
+        ("", line, 1, "the environment has no address of the service"),
+        ("", &format!("{line},10.96.0.10 {known}"), 1, "10.96.0.10 belongs to device kube-ipvs0 already"),
+        ("", &format!("{line} {known} -interfacename cni0"), 1, "device cni0 is there already"),
+        (
+            "sysctl -qw net.ipv6.conf.default.disable_ipv6=1;",
+            &format!("-localip fd00::53 {known}"),
+            1,
+            "is IPv6 off on this host?",
+        ),
+        (no_right, &format!("{line} {known}"), 1, "the process needs the capability NET_ADMIN"),
+        (
+            no_right,
+            &format!("{line} {known} -setupinterface=false -basecorefile BASE/loopback"),
+            1,
+            "packet rules: nftables: Operation not permitted",
+        ),
+        ("", &format!("{line} {known} -basecorefile BASE/empty"), 1, "the template has no server block"),
+        ("", &format!("{line} {known} -basecorefile BASE/bad"), 1, "Unknown directive 'nonsense'"),
+        ("", &format!("{line} {known} -basecorefile BASE/absent"), 1, "No such file"),
+        ("", &format!("{line} {known} -conf /nowhere/Corefile"), 1, "/nowhere/Corefile: cannot be written"),
+    ] {
+        let base = node.world.directory.display().to_string();
+        let defaults =
+            format!("-conf {base}/Corefile -basecorefile {base}/Corefile.base -metrics-listen-address 127.0.0.1:9353");
+        let program = node.world.link(&subject(), "node", "node-cache");
+        let command = format!("{before} timeout 10 {} {defaults} {}", program.display(), flags.replace("BASE", &base));
+        let output = node.world.try_shell("node", &command);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{flags}: {said}");
+        assert!(said.contains(message), "{flags}: {said}");
+        let traces = node.traces();
+        assert_eq!(traces.lines().filter(|line| !line.starts_with("kube-ipvs0")).count(), 0, "{flags}: {traces}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn the_fallback_learns_the_endpoints_and_cleanup_takes_everything_away() {
+    let mut node = Node::build(Proxy::Absent);
+    // A headless service of the cluster's DNS: here a name that its one pod answers.
+    let flags = format!("-clusterdns {ENDPOINT} -fallbackname pods.kube-system.svc.cluster.local");
+    let number = node.start(&flags);
+    eventually("the endpoint is learnt", Duration::from_secs(5), || {
+        node.world.log("node-1").contains("the cluster's DNS answers: 10.244.9.9:53")
+    });
+    assert_eq!(node.end(number, "KILL"), None);
+    assert_eq!(node.pod(LINK_LOCAL, CLUSTER_NAME), "10.96.0.1");
+    assert!(node.traces().contains("nodelocaldns"), "nobody was there to remove the device");
+    assert_eq!(node.world.shell("node", &node.command("-cleanup")), "nothing is left on this host\n");
+    assert_eq!(node.traces(), "");
+
+    let number = node.start(&flags);
+    let told = node.world.shell("node", &node.command("-cleanup"));
+    assert_eq!(told, "1 running: everything goes when the last one ends\n");
+    assert_eq!(node.pod(LINK_LOCAL, "google.com"), "192.0.2.80", "it goes on until it ends");
+    assert_eq!(node.end(number, "TERM"), Some(0));
+    assert_eq!(node.traces(), "");
+
+    let flags = format!("{flags} -rulesbackend iptables -skipteardown");
+    let number = node.start(&flags);
+    assert_eq!(node.end(number, "TERM"), Some(0));
+    assert_eq!(node.traces().matches("NodeLocal DNS Cache").count(), 24, "they were to be kept");
+    let number = node.start(&flags);
+    node.world.shell("node", &node.command("-cleanup"));
+    assert_eq!(node.end(number, "TERM"), Some(0));
+    assert_eq!(node.traces(), "");
+}
