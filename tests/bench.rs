@@ -210,7 +210,9 @@ fn cpu_per_query() {
                 let port = free_port();
                 let program = setting.start(name, port);
                 eventually("the server answers", Duration::from_secs(20), || {
-                    !crate::support::dig::ask(port, &["api.shop.svc.cluster.local.", "+time=1"]).answer.is_empty()
+                    !crate::support::dig::ask(port, &["api.shop.svc.cluster.local.", "+recurse", "+time=1"])
+                        .answer
+                        .is_empty()
                 });
                 let queries = setting.queries(kind);
                 if kind == "cache hits" {
