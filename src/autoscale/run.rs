@@ -161,7 +161,7 @@ pub async fn run(settings: Settings, registry: &Arc<Registry>, stop: impl Future
 }
 
 async fn listen(address: &str, report: &Arc<Report>, registry: &Arc<Registry>) -> Result<Listener, End> {
-    let listener = Listener::bind(address).await;
+    let listener = Listener::bind(address, false).await;
     let listener = listener.map_err(|error| End::Listen { address: address.to_owned(), error })?;
     let (report, registry) = (Arc::clone(report), Arc::clone(registry));
     let health: Handler = Arc::new(|| Reply::text(200, ""));
