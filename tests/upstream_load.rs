@@ -4,7 +4,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
