@@ -1,11 +1,12 @@
 //! Each thread's own copy of what is asked often: a hit takes no lock and writes nothing that another core reads, but
 //! for the reference counts of the answer itself.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Instant};
 
 use smallvec::SmallVec;
 
-use super::{Kept, Key};
+use super::{Fresh, Half, Kept, Key};
+use crate::wire::Packet;
 
 /// Places of a thread. A key has two, side by side; whoever is asked later takes one.
 const PLACES: usize = 4096;
@@ -20,7 +21,44 @@ struct Place {
     hits: u8,
     /// In place, so that comparing it touches no other memory.
     key: SmallVec<[u8; 48]>,
+    /// What to give while it is fresh, so that the entry need not be looked at.
+    ready: Option<Ready>,
     kept: Kept,
+}
+
+struct Ready {
+    packet: Packet,
+    until: Instant,
+    half: Half,
+}
+
+impl Ready {
+    /// An answer with data goes before one without, if it is fresh.
+    fn of(kept: &Kept) -> Option<Self> {
+        let (entry, half) = match (&kept.success, &kept.denial) {
+            (Some(entry), _) => (entry, Half::Success),
+            (None, Some(entry)) => (entry, Half::Denial),
+            (None, None) => return None,
+        };
+        Some(Self { packet: entry.packet_as_kept(), until: entry.until(), half })
+    }
+}
+
+/// The answer of the thread's own copy, if it has one that is fresh at `now`.
+pub(super) fn fresh(store: u64, epoch: u32, key: &Key, now: Instant) -> Option<Fresh> {
+    PLACES_OF_THREAD.with_borrow_mut(|places| {
+        let first = (key.hash() >> 32) as usize % PLACES;
+        let at = [first, first ^ 1].into_iter().find(|&at| is_it(places[at].as_ref(), store, key))?;
+        let place = places[at].as_mut().filter(|place| place.epoch == epoch && place.hits < HITS)?;
+        let ready = place.ready.as_ref()?;
+        let left = ready.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        place.hits += 1;
+        Some(Fresh { packet: ready.packet.clone(), half: ready.half, left })
+    })
+}
+
+fn is_it(place: Option<&Place>, store: u64, key: &Key) -> bool {
+    place.is_some_and(|place| place.store == store && place.key.as_slice() == key.bytes())
 }
 
 thread_local! {
@@ -32,10 +70,7 @@ thread_local! {
 pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept) -> Kept {
     PLACES_OF_THREAD.with_borrow_mut(|places| {
         let first = (key.hash() >> 32) as usize % PLACES;
-        let is_it = |place: &Option<Place>| {
-            place.as_ref().is_some_and(|place| place.store == store && place.key.as_slice() == key.bytes())
-        };
-        let at = [first, first ^ 1].into_iter().find(|&at| is_it(&places[at]));
+        let at = [first, first ^ 1].into_iter().find(|&at| is_it(places[at].as_ref(), store, key));
         if let Some(place) = at.and_then(|at| places[at].as_mut())
             && place.epoch == epoch
             && place.hits < HITS
@@ -47,7 +82,7 @@ pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept
         let place = &mut places[at.unwrap_or_else(|| first ^ usize::from(places[first].is_some()))];
         if !kept.is_empty() && kept.size() <= LONGEST {
             let key = SmallVec::from_slice(key.bytes());
-            *place = Some(Place { store, epoch, hits: 0, key, kept: kept.clone() });
+            *place = Some(Place { store, epoch, hits: 0, key, ready: Ready::of(&kept), kept: kept.clone() });
         } else if at.is_some() {
             *place = None;
         }

@@ -95,6 +95,11 @@ impl Keeper {
         usable.then_some(Found { half, entry, age })
     }
 
+    /// Whether a fresh answer is given as it is: nobody counts its hits, and its TTLs age.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.prefetch.is_none() && !self.keep_ttl
+    }
+
     /// Counts a hit, and says whether it is time to fetch the answer again.
     pub(super) fn wants_prefetch(&self, found: &Found, left: Duration, now: Instant) -> bool {
         let Some(Prefetch { amount, gap, percentage }) = self.prefetch else { return false };
@@ -213,7 +218,7 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn stored(packet: Packet) -> Response {
+pub(super) fn stored(packet: Packet) -> Response {
     let ede = packet.extended_error().cloned();
     Response { origin: Origin::Stored, ede, ..Response::packet(packet) }
 }

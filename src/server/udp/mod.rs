@@ -65,7 +65,9 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
         tokio::select! {
             ready = socket.readable() => {
                 ready?;
-                for _ in 0..TURN {
+                let mut turns = 0;
+                while turns < TURN {
+                    turns += 1;
                     let received = socket.try_io(Interest::READABLE, || {
                         let count = receiver.receive(&socket)?;
                         desk.answer(&receiver);
@@ -79,7 +81,9 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
                         Err(error) => tracing::debug!(%error, "receive failed"),
                     }
                 }
-                tokio::task::yield_now().await;
+                if turns == TURN {
+                    tokio::task::yield_now().await;
+                }
             }
             () = outbox.news.notified() => desk.send_late(),
             () = ended.ended() => {
