@@ -784,7 +784,8 @@ fn five_thousand_nodes_in_little_memory_and_few_requests() {
     );
     assert!(polls >= 12. && requests <= polls, "{requests} requests in {polls} polls");
     if !cfg!(debug_assertions) {
-        assert!(now <= 12 * 1024, "{now} kB resident");
+        // Of this some 12 MiB are the pages of the binary that were needed; what the process holds itself is a quarter.
+        assert!(now <= 20 * 1024 && own <= 6 * 1024, "{now} kB resident, {own} of them no file");
     }
 }
 

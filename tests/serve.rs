@@ -532,3 +532,42 @@ fn a_loop_ends_the_process_also_behind_a_cache() {
     let mut server = Server::launch(std::path::Path::new(env!("CARGO_BIN_EXE_seamark")), &corefile, directory(), port);
     assert_eq!(server.wait(Duration::from_secs(15)).and_then(|status| status.code()), Some(1));
 }
+
+#[test]
+fn a_circle_of_aliases_over_two_zones_is_a_failure_and_no_hang() {
+    let objects = directory();
+    let alias = |name: &str, to: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: one}}\nspec:\n  type: ExternalName\n  \
+             externalName: {to}\n"
+        )
+    };
+    let text = alias("first", "second.one.svc.other.local") + &alias("second", "first.one.svc.cluster.local");
+    fs::write(objects.join("a.yaml"), text).expect("a file");
+    for cache in ["", " cache\n"] {
+        let server = Server::start(&format!(
+            ".:{{port}} {{\n{cache} kubernetes cluster.local other.local {{\n manifests {}\n }}\n forward . 127.0.0.1:9\n}}\n",
+            objects.display()
+        ));
+        for round in 0..3 {
+            let reply = server.ask("first.one.svc.cluster.local. A +time=4");
+            assert_ne!(reply.status, "TIMEOUT", "round {round}{cache}: {}", reply.text);
+        }
+    }
+}
+
+#[test]
+fn a_notify_changes_nothing_in_the_cache() {
+    let upstream = Upstream::start();
+    let server = Server::start(&format!(".:{{port}} {{\n cache\n forward . {}\n}}\n", upstream.address));
+    let first = server.ask("fail.test. A +opcode=notify");
+    assert_ne!(first.status, "TIMEOUT", "{}", first.text);
+    for _ in 0..2 {
+        let reply = server.ask("ok.test. A +opcode=notify");
+        assert_ne!(reply.status, "TIMEOUT", "{}", reply.text);
+    }
+    let reply = server.ask("ok.test. A");
+    assert_eq!((reply.status.as_str(), reply.answer.len()), ("NOERROR", 1), "{}", reply.text);
+    let again = server.ask("ok.test. A +opcode=notify");
+    assert!(!again.text.contains("opcode: QUERY"), "{}", again.text);
+}

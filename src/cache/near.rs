@@ -11,7 +11,7 @@ use crate::wire::Packet;
 /// Places of a thread. A key has two, side by side; whoever is asked later takes one.
 const PLACES: usize = 4096;
 /// Longer answers are not copied: a thread holds on to 4 MiB at most.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 1024;
 /// After so many hits the store is asked again, so that it knows what is in use when somebody has to go.
 const HITS: u8 = 64;
 
@@ -79,7 +79,10 @@ pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept
             return place.kept.clone();
         }
         let kept = ask();
-        let place = &mut places[at.unwrap_or_else(|| first ^ usize::from(places[first].is_some()))];
+        let place = &mut places[at.unwrap_or_else(|| {
+            let any = (key.hash() >> 24) as usize & 1;
+            [first, first ^ 1].into_iter().find(|&at| places[at].is_none()).unwrap_or(first ^ any)
+        })];
         if !kept.is_empty() && kept.size() <= LONGEST {
             let key = SmallVec::from_slice(key.bytes());
             *place = Some(Place { store, epoch, hits: 0, key, ready: Ready::of(&kept), kept: kept.clone() });

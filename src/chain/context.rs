@@ -19,6 +19,8 @@ pub struct Context {
     pub place: Place,
     /// How many plugins of the chain the query has passed: those hear of the response and of its leaving.
     pub(super) passed: usize,
+    /// How many questions of our own this one is below the client's.
+    pub(super) depth: u8,
     instead: Option<Box<Question>>,
 }
 
@@ -55,7 +57,12 @@ pub struct Place {
 impl Context {
     /// A context at the start of a chain.
     pub fn new(query: Query, peer: SocketAddr, local: SocketAddr, transport: Transport, start: Instant) -> Self {
-        Self { query, peer, local, transport, start, place: Place::default(), passed: 0, instead: None }
+        Self { query, peer, local, transport, start, place: Place::default(), passed: 0, depth: 0, instead: None }
+    }
+
+    /// How many questions of our own this one is below the client's.
+    pub const fn depth(&self) -> u8 {
+        self.depth
     }
 
     /// The question as it is now.

@@ -61,13 +61,21 @@ impl ServerSlot {
     }
 }
 
+/// How many questions of our own may stand below one another. Search lists and chains of aliases need two or three.
+const DEEPEST: u8 = 8;
+
 /// The whole server, for plugins that must look a name up as a client would (CNAME targets, say).
 #[derive(Clone, Default)]
 pub struct Server(ServerSlot);
 
 impl Server {
     /// Asks the listener that the query came to. SERVFAIL if the site is gone.
-    pub async fn ask(&self, cx: Context) -> Response {
+    pub async fn ask(&self, mut cx: Context) -> Response {
+        cx.depth += 1;
+        if cx.depth > DEEPEST {
+            // Aliases that lead in a circle over several blocks or zones.
+            return Response::failure(Rcode::SERVFAIL, Failure::Server("too many questions below one another".into()));
+        }
         let site = self.0.0.get().and_then(Weak::upgrade);
         let answer = match site {
             Some(site) => site.inquire(cx).await,

@@ -257,7 +257,12 @@ impl Server {
         self.refused = Some(plan.fingerprint().to_owned());
         let shared = Shared::after(current.shared());
         let prepared =
-            prepare(&self.settings, &self.control, plan, shared, &self.workers, &self.listening, &self.http).await?;
+            prepare(&self.settings, &self.control, plan, shared, &self.workers, &self.listening, &self.http).await;
+        if matches!(prepared, Err(StartError::Bind { .. })) {
+            // The address may be free the next time: it may even be our own, still being given up.
+            self.refused = None;
+        }
+        let prepared = prepared?;
         let Prepared { site, mut beginnings, sockets, http } = prepared;
         futures::future::join_all(std::mem::take(&mut beginnings.before_serving)).await;
         self.http.extend(http);

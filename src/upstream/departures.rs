@@ -1,17 +1,17 @@
-//! Whether an upstream is this server itself: a query that comes from an address that one of our own queries left from
-//! has gone round.
+//! Whether an upstream is this server itself: a query over UDP that comes from a port of ours, and that an equal question
+//! has left from and not been answered, has gone round.
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-use crate::wire::Name;
+use crate::wire::{Name, Question};
 
 /// How long an upstream that is this server is left alone before it is tried again: DNS of the host may have changed.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -20,8 +20,20 @@ const PARTS: usize = 16;
 
 /// Where queries to upstreams leave from.
 pub struct Departures {
-    parts: [Mutex<HashMap<SocketAddr, Arc<Loop>>>; PARTS],
+    parts: [Mutex<HashMap<SocketAddr, Gone>>; PARTS],
     probes: Mutex<HashMap<Name, Arc<Loop>>>,
+}
+
+/// What leaves from one address.
+struct Gone {
+    upstream: Arc<Loop>,
+    port: Weak<dyn UnderWay>,
+}
+
+/// Somebody who has sent questions.
+pub(super) trait UnderWay: Send + Sync {
+    /// Whether this one is not answered yet.
+    fn asks(&self, question: &Question) -> bool;
 }
 
 /// Whether one upstream is this server.
@@ -43,8 +55,8 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Queries leave from `address` until the departure is dropped.
-    pub(super) fn open(&self, address: SocketAddr) -> Departure {
-        self.departures.enter(address, &self.upstream)
+    pub(super) fn open(&self, address: SocketAddr, port: Weak<dyn UnderWay>) -> Departure {
+        self.departures.enter(address, &self.upstream, port)
     }
 }
 
@@ -92,7 +104,7 @@ impl Loop {
 }
 
 impl Departures {
-    fn part(&self, address: SocketAddr) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Loop>>> {
+    fn part(&self, address: SocketAddr) -> MutexGuard<'_, HashMap<SocketAddr, Gone>> {
         let part = &self.parts[usize::from(address.port()) % PARTS];
         part.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,16 +113,22 @@ impl Departures {
         self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, address: SocketAddr, upstream: &Arc<Loop>) -> Departure {
+    fn enter(self: &Arc<Self>, address: SocketAddr, upstream: &Arc<Loop>, port: Weak<dyn UnderWay>) -> Departure {
         let address = canonical(address);
-        self.part(address).insert(address, Arc::clone(upstream));
+        self.part(address).insert(address, Gone { upstream: Arc::clone(upstream), port });
         Departure { departures: Arc::clone(self), address }
     }
 
-    /// The upstream that a query has come back from, by its sender's address.
-    pub fn returned(&self, peer: SocketAddr) -> Option<Arc<Loop>> {
+    /// The upstream that a query over UDP has come back from, by its sender's address and by its question. The address alone
+    /// would not do: others on this host may have it towards other servers.
+    pub fn returned(&self, peer: SocketAddr, question: &Question) -> Option<Arc<Loop>> {
         let peer = canonical(peer);
-        self.part(peer).get(&peer).cloned()
+        let (upstream, port) = {
+            let part = self.part(peer);
+            let gone = part.get(&peer)?;
+            (Arc::clone(&gone.upstream), gone.port.upgrade()?)
+        };
+        port.asks(question).then_some(upstream)
     }
 
     /// A name below `zone` to ask an upstream for, so that a loop over other servers shows.
@@ -147,26 +165,38 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::RecordType;
 
     fn upstream() -> Loop {
         Loop::new("10.0.0.53:53".parse().unwrap())
     }
 
+    struct Asking(Question);
+
+    impl UnderWay for Asking {
+        fn asks(&self, question: &Question) -> bool {
+            self.0 == *question
+        }
+    }
+
     #[test]
-    fn a_query_from_a_port_of_ours_has_gone_round() {
+    fn a_question_of_ours_from_a_port_of_ours_has_gone_round() {
+        let question = |name: &str| Question::new(Name::parse(name).unwrap(), RecordType::A);
         let (departures, upstream) = (Arc::new(Departures::default()), Arc::new(upstream()));
-        let own = departures.enter("10.0.0.1:40000".parse().unwrap(), &upstream);
-        let returned = |peer: &str| departures.returned(peer.parse().unwrap()).is_some();
-        for (peer, is_ours) in [
-            ("10.0.0.1:40000", true),
-            ("[::ffff:10.0.0.1]:40000", true),
-            ("10.0.0.1:40001", false),
-            ("10.0.0.2:40000", false),
+        let port: Arc<dyn UnderWay> = Arc::new(Asking(question("www.example.org.")));
+        let own = departures.enter("10.0.0.1:40000".parse().unwrap(), &upstream, Arc::downgrade(&port));
+        let returned = |peer: &str, name| departures.returned(peer.parse().unwrap(), &question(name)).is_some();
+        for (peer, name, is_ours) in [
+            ("10.0.0.1:40000", "www.example.org.", true),
+            ("[::ffff:10.0.0.1]:40000", "WWW.example.org.", true),
+            ("10.0.0.1:40000", "mail.example.org.", false),
+            ("10.0.0.1:40001", "www.example.org.", false),
+            ("10.0.0.2:40000", "www.example.org.", false),
         ] {
-            assert_eq!(returned(peer), is_ours, "{peer}");
+            assert_eq!(returned(peer, name), is_ours, "{name} from {peer}");
         }
         drop(own);
-        assert!(!returned("10.0.0.1:40000"));
+        assert!(!returned("10.0.0.1:40000", "www.example.org."));
     }
 
     #[test]

@@ -16,22 +16,9 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{error::local_address, tls_error::explained};
 
 /// What goes over a connection is the same for both.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// The near end.
-    fn local(&self) -> Option<SocketAddr>;
-}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl Stream for TcpStream {
-    fn local(&self) -> Option<SocketAddr> {
-        self.local_addr().ok()
-    }
-}
-
-impl Stream for TlsStream<TcpStream> {
-    fn local(&self) -> Option<SocketAddr> {
-        self.get_ref().0.local_addr().ok()
-    }
-}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// How to get a stream to an upstream.
 #[derive(Clone)]

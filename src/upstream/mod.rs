@@ -189,9 +189,6 @@ impl Upstream {
     #[must_use]
     pub fn departing(mut self, departures: &Arc<Departures>) -> Self {
         let gate = Gate { departures: Arc::clone(departures), upstream: Arc::clone(&self.looped) };
-        if let Road::Plain(pool) | Road::Tls(pool) = &mut self.road {
-            pool.gate = Some(gate.clone());
-        }
         self.ports.gate = Some(gate);
         self
     }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::AsRawFd as _,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -23,13 +23,13 @@ use tokio::{
 
 use super::{
     Ask,
-    departures::{Departure, Gate},
+    departures::{Departure, Gate, UnderWay},
     error::local_address,
     matching::{answer_to, encoded},
 };
 use crate::{
     metrics::Counter,
-    wire::{MAX_MESSAGE, Packet, message_id},
+    wire::{MAX_MESSAGE, Packet, Question, message_id},
 };
 
 /// How many datagrams one system call takes or gives.
@@ -49,7 +49,7 @@ pub(super) struct Port {
     news: Notify,
     ignored: Counter,
     open: Arc<AtomicUsize>,
-    _departure: Option<Departure>,
+    departure: OnceLock<Departure>,
 }
 
 #[derive(Default)]
@@ -59,6 +59,8 @@ struct State {
     sent: usize,
     /// No further query comes.
     retired: bool,
+    /// The kernel's queue is full.
+    blocked: bool,
 }
 
 type ById = std::hash::BuildHasherDefault<IdHasher>;
@@ -82,6 +84,8 @@ impl std::hash::Hasher for IdHasher {
 }
 
 struct Waiter {
+    /// Which query of the port it is: an id may be drawn again.
+    number: usize,
     ask: Arc<Ask>,
     deadline: Instant,
     reply: Reply,
@@ -106,10 +110,14 @@ impl Port {
         gate: Option<&Gate>,
     ) -> io::Result<Arc<Self>> {
         let socket = connected(remote, source)?;
-        let departure = gate.and_then(|gate| Some(gate.open(socket.local_addr().ok()?)));
         open.fetch_add(1, Relaxed);
         let (state, news) = (Mutex::default(), Notify::new());
-        let port = Arc::new(Self { socket, born: Instant::now(), state, news, ignored, open, _departure: departure });
+        let port =
+            Arc::new(Self { socket, born: Instant::now(), state, news, ignored, open, departure: OnceLock::new() });
+        if let (Some(gate), Some(local)) = (gate, port.local()) {
+            let under_way: Weak<dyn UnderWay> = Arc::downgrade(&port) as _;
+            _ = port.departure.set(gate.open(local, under_way));
+        }
         tokio::spawn(Arc::clone(&port).run(life));
         Ok(port)
     }
@@ -130,8 +138,9 @@ impl Port {
         self.state().sent
     }
 
-    /// Sends a query soon, together with others of this moment, and gives its id. `None` if the port takes no more.
-    pub(super) fn enter(&self, ask: Arc<Ask>, deadline: Instant, reply: Reply) -> Option<u16> {
+    /// Sends a query soon, together with others of this moment, and gives its id and number. `None` if the port takes no
+    /// more.
+    pub(super) fn enter(&self, ask: Arc<Ask>, deadline: Instant, reply: Reply) -> Option<(u16, usize)> {
         let mut state = self.state();
         if state.retired || state.waiting.len() >= MOST_WAITING {
             return None;
@@ -141,19 +150,23 @@ impl Port {
             id = rand::random();
         }
         state.outbox.push_back(encoded(&ask, id));
-        state.waiting.insert(id, Waiter { ask, deadline, reply });
+        let number = state.sent;
+        state.waiting.insert(id, Waiter { number, ask, deadline, reply });
         state.sent += 1;
-        let first = state.outbox.len() == 1;
+        let first = state.outbox.len() == 1 && !state.blocked;
         drop(state);
         if first {
             self.news.notify_one();
         }
-        Some(id)
+        Some((id, number))
     }
 
     /// Forgets a query that nobody waits for any more.
-    pub(super) fn leave(&self, id: u16) {
-        self.state().waiting.remove(&id);
+    pub(super) fn leave(&self, (id, number): (u16, usize)) {
+        let mut state = self.state();
+        if state.waiting.get(&id).is_some_and(|waiter| waiter.number == number) {
+            state.waiting.remove(&id);
+        }
     }
 
     /// Takes no further query.
@@ -163,26 +176,30 @@ impl Port {
     }
 
     async fn run(self: Arc<Self>, life: Duration) {
+        let _ending = Ending(&self);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let blocked = self.state().blocked;
+            let interest = Interest::READABLE | Interest::ERROR;
+            let interest = if blocked { interest | Interest::WRITABLE } else { interest };
             tokio::select! {
                 biased;
                 () = self.news.notified() => self.send(),
                 // An ICMP error shows as an error only: the socket does not become readable by it.
-                ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => match ready {
+                ready = self.socket.ready(interest) => match ready {
                     Ok(ready) => {
                         if ready.is_error() {
                             self.take_error();
                         }
                         self.receive();
+                        if blocked && ready.is_writable() {
+                            self.send();
+                        }
                     }
                     Err(error) => self.fail(error.kind()),
                 },
-                now = tick.tick() => {
-                    self.sweep(now.into_std());
-                    self.send();
-                }
+                now = tick.tick() => self.sweep(now.into_std()),
             }
             let mut state = self.state();
             state.retired |= self.age(Instant::now()) >= life;
@@ -192,9 +209,10 @@ impl Port {
         }
     }
 
-    /// Sends what is in the outbox. What does not fit into the kernel's queue goes with the next tick.
+    /// Sends what is in the outbox. What does not fit into the kernel's queue goes when there is room.
     fn send(&self) {
         let mut state = self.state();
+        state.blocked = false;
         while !state.outbox.is_empty() {
             let count = state.outbox.len().min(BATCH);
             let slices: SmallVec<[[IoSlice<'_>; 1]; BATCH]> =
@@ -204,7 +222,12 @@ impl Port {
             drop(slices);
             match sent {
                 Ok(sent) => drop(state.outbox.drain(..sent.max(1))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // What is known of its readiness is out of date.
+                    _ = self.socket.try_io(Interest::WRITABLE, || Err::<(), _>(error));
+                    state.blocked = true;
+                    return;
+                }
                 Err(error) => {
                     // The socket's error of an earlier datagram, or no way out at all: all wait for the same upstream.
                     drop(state);
@@ -266,6 +289,22 @@ impl Port {
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_values().for_each(|waiter| _ = waiter.reply.send(Err(Fault::Socket(kind))));
+    }
+}
+
+/// However the task ends, nobody must wait for it any more.
+struct Ending<'a>(&'a Port);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.state().retired = true;
+        self.0.fail(io::ErrorKind::UnexpectedEof);
+    }
+}
+
+impl UnderWay for Port {
+    fn asks(&self, question: &Question) -> bool {
+        self.state().waiting.values().any(|waiter| waiter.ask.question == *question)
     }
 }
 

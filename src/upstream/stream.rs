@@ -18,7 +18,6 @@ use tokio::{
 
 use super::{
     Answer, Ask, AskError, Connecting, Patience, Protocol,
-    departures::Gate,
     dial::{Dial, Stream},
     error::duplicate,
     matching::{answer_to, encoded},
@@ -57,8 +56,6 @@ pub(super) struct Pool {
     runtime: Handle,
     ignored: Counter,
     connections: Mutex<Vec<Arc<Connection>>>,
-    /// Where connections are entered, so that a query that comes back over one is noticed.
-    pub(super) gate: Option<Gate>,
 }
 
 /// The near end of a connection.
@@ -104,7 +101,7 @@ impl Pool {
         runtime: Handle,
         ignored: Counter,
     ) -> Self {
-        Self { remote, dial, connecting, runtime, ignored, connections: Mutex::new(Vec::new()), gate: None }
+        Self { remote, dial, connecting, runtime, ignored, connections: Mutex::new(Vec::new()) }
     }
 
     fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Connection>>> {
@@ -200,12 +197,11 @@ impl Pool {
         self.connections().push(Arc::clone(&connection));
         let (remote, protocol, dial, connecting) =
             (self.remote, self.protocol(), self.dial.clone(), self.connecting.clone());
-        let (ignored, pulse, gate) = (self.ignored.clone(), Arc::clone(&connection.pulse), self.gate.clone());
+        let (ignored, pulse) = (self.ignored.clone(), Arc::clone(&connection.pulse));
         self.runtime.spawn(async move {
             let dialled = timeout(SET_UP, dial.stream(remote, connecting.source)).await;
             match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
-                    let _departure = gate.and_then(|gate| Some(gate.open(stream.local()?)));
                     opened.send_replace(true);
                     Life::new(remote, protocol, connecting.expire, pulse, ignored).run(stream, inbox).await;
                 }

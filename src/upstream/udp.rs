@@ -120,15 +120,15 @@ impl Place {
 /// A query under way. Dropping it tells the port that nobody waits any more.
 struct Waiting {
     port: Arc<Port>,
-    id: u16,
+    place: (u16, usize),
     reply: oneshot::Receiver<Result<Packet, Fault>>,
 }
 
 impl Waiting {
     fn start(port: &Arc<Port>, ask: &Arc<Ask>, deadline: Instant) -> Option<Self> {
         let (sender, reply) = oneshot::channel();
-        let id = port.enter(Arc::clone(ask), deadline, sender)?;
-        Some(Self { port: Arc::clone(port), id, reply })
+        let place = port.enter(Arc::clone(ask), deadline, sender)?;
+        Some(Self { port: Arc::clone(port), place, reply })
     }
 
     async fn answer(mut self) -> Result<Packet, Fault> {
@@ -140,7 +140,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.reply.is_terminated() {
-            self.port.leave(self.id);
+            self.port.leave(self.place);
         }
     }
 }

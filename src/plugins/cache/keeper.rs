@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, Storable, classify},
     chain::{Context, Transport, ZoneSet},
-    wire::{Body, Ede, Failure, Origin, Packet, Question, Rcode, Response},
+    wire::{Body, Ede, Failure, Opcode, Origin, Packet, Question, Rcode, Response},
 };
 
 /// What the directive says, and the store that it says it of.
@@ -43,6 +43,11 @@ pub(super) struct Found {
 impl Keeper {
     pub(super) fn metrics(&self, cx: &Context) -> &Metrics {
         &self.metrics[usize::from(cx.place.server)]
+    }
+
+    /// Whether a query is one to keep answers of: NOTIFY, say, asks something else by the same name and type.
+    pub(super) fn is_for(&self, cx: &Context) -> bool {
+        cx.query.flags.opcode() == Opcode::QUERY && self.zones.contains(&cx.question().name)
     }
 
     /// Joins those who ask the same right now, or is the first. What RD and the transport change is kept apart.

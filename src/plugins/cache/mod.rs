@@ -30,7 +30,7 @@ impl Plugin for CachePlugin {
 
     fn query(&self, cx: &mut Context, rest: Rest<'_>) -> Step {
         let question = cx.question();
-        if !self.0.zones.contains(&question.name) {
+        if !self.0.is_for(cx) {
             return Step::Next;
         }
         let metrics = self.0.metrics(cx);
@@ -66,7 +66,8 @@ impl Plugin for CachePlugin {
     /// A miss that must wait waits together with those that are equal: one of them asks.
     fn waiting(&self, cx: &Context, answer: Waiting<Response>) -> Waiting<Response> {
         let question = cx.question();
-        if !self.0.zones.contains(&question.name) {
+        // What we ask ourselves on the way to an answer must not wait for that answer.
+        if !self.0.is_for(cx) || cx.depth() > 0 {
             return answer;
         }
         match self.0.board(cx) {
@@ -83,7 +84,7 @@ impl Plugin for CachePlugin {
     }
 
     fn response(&self, cx: &mut Context, response: &mut Response) {
-        if !self.0.zones.contains(&cx.question().name) {
+        if !self.0.is_for(cx) {
             return;
         }
         match response.origin {

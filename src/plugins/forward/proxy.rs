@@ -149,6 +149,7 @@ impl Proxy {
             running.push(Box::pin(first) as BoxFuture<'_, _>);
         }
         let mut refusals = 0;
+        let mut failures = 0;
         loop {
             match done.take() {
                 Some((_, Ok(packet))) if self.options.failover.contains(&packet.header().rcode()) => {
@@ -160,6 +161,7 @@ impl Proxy {
                 }
                 Some((_, Ok(packet))) => return Ok(packet),
                 Some((index, Err(error))) => {
+                    failures += 1;
                     if !error.is_shortage() && !error.is_loop() {
                         self.probe(&members[index]);
                     }
@@ -178,9 +180,9 @@ impl Proxy {
                 None => {}
             }
             if running.is_empty() {
-                let all_have_failed = attempts.is_round_over() && remains.error.is_some();
                 let Some(index) = attempts.next(usable).filter(|_| Instant::now() < end) else { return Err(remains) };
-                if all_have_failed {
+                if failures >= (0..members.len()).filter(|&index| usable(index)).count() {
+                    failures = 0;
                     sleep(BREATH).await;
                 }
                 running.push(Box::pin(attempt(index)));

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::proxy::{Member, Proxy};
 use crate::{
-    chain::{Context, Started},
+    chain::{Context, Started, Transport},
     upstream::{Ask, AskError, Departures, Loop, Protocol},
     wire::{Ede, Failure, Flags, Name, Origin, Question, Rcode, RecordType, Response},
 };
@@ -22,12 +22,13 @@ const PROBE: Duration = Duration::from_secs(2);
 /// How often it is looked whether there are other upstreams.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The upstream that a query has come back from, if it is one of ours: by the address that it left from, or, over
-/// other servers, by the name of a probe.
+/// The upstream that a query has come back from, if it is one of ours: by the port that it left from, or, over TCP
+/// and other servers, by the name of a probe.
 pub(super) fn upstream(departures: &Departures, cx: &Context) -> Option<Arc<Loop>> {
     let question = cx.question();
     let probed = || departures.probed(&question.name).filter(|_| question.record_type == RecordType::HINFO);
-    departures.returned(cx.peer).or_else(probed)
+    let returned = if cx.transport == Transport::Udp { departures.returned(cx.peer, question) } else { None };
+    returned.or_else(probed)
 }
 
 /// Ends the round trip.

@@ -30,8 +30,10 @@ use send::Sender;
 const BATCH: usize = 32;
 /// Batches that are answered before others on the same core get a turn.
 const TURN: usize = 8;
-/// How often a socket that was given up looks whether all its queries are answered.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a socket that was given up is read, as long as queries of it wait for somebody.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long it goes on at most: no query takes longer.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where a datagram came from, and which address it was sent to.
 #[derive(Clone, Copy)]
@@ -65,42 +67,28 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
         tokio::select! {
             ready = socket.readable() => {
                 ready?;
-                let mut turns = 0;
-                while turns < TURN {
-                    turns += 1;
-                    let received = socket.try_io(Interest::READABLE, || {
-                        let count = receiver.receive(&socket)?;
-                        desk.answer(&receiver);
-                        // A batch that is not full has emptied the queue: no need to ask once more.
-                        if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-                    });
-                    match received {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                        // An ICMP error of an earlier answer, say: of no concern to the next query.
-                        Err(error) => tracing::debug!(%error, "receive failed"),
-                    }
-                }
-                if turns == TURN {
-                    tokio::task::yield_now().await;
-                }
+                desk.take_turn(&mut receiver).await;
             }
             () = outbox.news.notified() => desk.send_late(),
-            () = ended.ended() => {
-                // What is in the socket's queue already is still answered.
-                while receiver.receive(&socket).is_ok() {
-                    desk.answer(&receiver);
-                }
-                break;
-            }
+            () = ended.ended() => break,
         }
     }
-    // So is what waits for somebody; each such query holds the outbox.
-    while Arc::strong_count(&outbox) > 2 {
-        _ = timeout(LOOK, outbox.news.notified()).await;
+    // What waits for somebody is still answered: each such query holds the outbox. So is what is in the socket's queue, and
+    // what the kernel goes on putting there while the socket is open.
+    let end = Instant::now() + DRAIN;
+    loop {
+        for _ in 0..TURN {
+            if receiver.receive(&socket).is_err() {
+                break;
+            }
+            desk.answer(&receiver);
+        }
         desk.send_late();
+        if Arc::strong_count(&outbox) == 2 || Instant::now() >= end {
+            return Ok(());
+        }
+        _ = timeout(LOOK, outbox.news.notified()).await;
     }
-    Ok(())
 }
 
 /// Where the queries of one socket are answered.
@@ -113,6 +101,26 @@ struct Desk {
 }
 
 impl Desk {
+    /// Answers what is in the socket's queue, but no more than some batches.
+    async fn take_turn(&mut self, receiver: &mut Receiver) {
+        for _ in 0..TURN {
+            let socket = Arc::clone(&self.socket);
+            let received = socket.try_io(Interest::READABLE, || {
+                let count = receiver.receive(&socket)?;
+                self.answer(receiver);
+                // A batch that is not full has emptied the queue: no need to ask once more.
+                if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match received {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error of an earlier answer, say: of no concern to the next query.
+                Err(error) => tracing::debug!(%error, "receive failed"),
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+
     /// Answers the batch that was received last.
     fn answer(&mut self, receiver: &Receiver) {
         let now = Instant::now();
