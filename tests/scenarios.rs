@@ -31,7 +31,7 @@ const AT_ONCE: usize = 6;
 
 fn run_all(subject: &Subject) {
     let (clusters, others): (Vec<PathBuf>, Vec<PathBuf>) = files().into_iter().partition(|file| has_cluster(file));
-    let (wrong, questions) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+    let (suspects, questions) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
     for (files, at_once) in [(clusters, 1), (others, AT_ONCE)] {
         let queue = Mutex::new(files.into_iter());
         let next = || queue.lock().expect("no panic").next();
@@ -41,16 +41,22 @@ fn run_all(subject: &Subject) {
                     while let Some(file) = next() {
                         let (failures, asked) = run(&file, subject);
                         questions.fetch_add(asked, Ordering::Relaxed);
-                        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-                        let failures = failures.into_iter().map(|failure| format!("--- {name}: {failure}"));
-                        wrong.lock().expect("no panic").extend(failures);
+                        if !failures.is_empty() {
+                            suspects.lock().expect("no panic").push(file);
+                        }
                     }
                 });
             }
         });
     }
+    // Scenarios have clocks, and the machine is busy with others: what is wrong is wrong alone as well.
+    let mut wrong = Vec::new();
+    for file in suspects.into_inner().expect("no panic") {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        println!("once more, alone: {name}");
+        wrong.extend(run(&file, subject).0.into_iter().map(|failure| format!("--- {name}: {failure}")));
+    }
     println!("{} scenarios, {} questions", files().len(), questions.into_inner());
-    let wrong = wrong.into_inner().expect("no panic");
     assert!(wrong.is_empty(), "{} things are not as expected:\n{}", wrong.len(), wrong.join("\n"));
 }
 
