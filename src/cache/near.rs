@@ -47,9 +47,8 @@ impl Ready {
 /// The answer of the thread's own copy, if it has one that is fresh at `now`.
 pub(super) fn fresh(store: u64, epoch: u32, key: &Key, now: Instant) -> Option<Fresh> {
     PLACES_OF_THREAD.with_borrow_mut(|places| {
-        let first = (key.hash() >> 32) as usize % PLACES;
-        let at = [first, first ^ 1].into_iter().find(|&at| is_it(places[at].as_ref(), store, key))?;
-        let place = places[at].as_mut().filter(|place| place.epoch == epoch && place.hits < HITS)?;
+        let place =
+            places[position(places, store, key)?].as_mut().filter(|place| place.epoch == epoch && place.hits < HITS)?;
         let ready = place.ready.as_ref()?;
         let left = ready.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         place.hits += 1;
@@ -57,8 +56,16 @@ pub(super) fn fresh(store: u64, epoch: u32, key: &Key, now: Instant) -> Option<F
     })
 }
 
-fn is_it(place: Option<&Place>, store: u64, key: &Key) -> bool {
-    place.is_some_and(|place| place.store == store && place.key.as_slice() == key.bytes())
+/// The two places of a key.
+const fn pair(key: &Key) -> [usize; 2] {
+    let first = (key.hash() >> 32) as usize % PLACES;
+    [first, first ^ 1]
+}
+
+/// The one that it stands in.
+fn position(places: &[Option<Place>], store: u64, key: &Key) -> Option<usize> {
+    let is_it = |place: &Place| place.store == store && place.key.as_slice() == key.bytes();
+    pair(key).into_iter().find(|&at| places[at].as_ref().is_some_and(is_it))
 }
 
 thread_local! {
@@ -69,8 +76,7 @@ thread_local! {
 /// `ask`.
 pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept) -> Kept {
     PLACES_OF_THREAD.with_borrow_mut(|places| {
-        let first = (key.hash() >> 32) as usize % PLACES;
-        let at = [first, first ^ 1].into_iter().find(|&at| is_it(places[at].as_ref(), store, key));
+        let at = position(places, store, key);
         if let Some(place) = at.and_then(|at| places[at].as_mut())
             && place.epoch == epoch
             && place.hits < HITS
@@ -80,8 +86,8 @@ pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept
         }
         let kept = ask();
         let place = &mut places[at.unwrap_or_else(|| {
-            let any = (key.hash() >> 24) as usize & 1;
-            [first, first ^ 1].into_iter().find(|&at| places[at].is_none()).unwrap_or(first ^ any)
+            let any = pair(key)[(key.hash() >> 24) as usize & 1];
+            pair(key).into_iter().find(|&at| places[at].is_none()).unwrap_or(any)
         })];
         if !kept.is_empty() && kept.size() <= LONGEST {
             let key = SmallVec::from_slice(key.bytes());

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, str::FromStr};
+use std::{collections::HashMap, process::ExitCode, str::FromStr};
 
 /// A flag in Go's manner: `-name value`, `-name=value`, with one dash or two; a switch takes no value.
 pub(super) struct Flag {
@@ -91,6 +91,14 @@ pub(super) fn parse(flags: &'static [Flag], args: impl Iterator<Item = String>) 
         parsed.0.insert(flag.name, value);
     }
     Ok(parsed)
+}
+
+/// Reads the arguments of a command. What is wrong is told, with the flags that there are, and ends with 2.
+pub(super) fn read(flags: &'static [Flag], args: impl Iterator<Item = String>) -> Result<Parsed, ExitCode> {
+    parse(flags, args).map_err(|error| {
+        eprintln!("{error}\n{}", usage(flags));
+        ExitCode::from(2)
+    })
 }
 
 /// The flags with what they do, a line each.

@@ -31,12 +31,9 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: impl Iterator<Item = String>) -> ExitCode {
-    let parsed = match flags::parse(FLAGS, args) {
+    let parsed = match flags::read(FLAGS, args) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            eprintln!("{error}\n{}", flags::usage(FLAGS));
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     match command(&parsed) {
         Ok(code) => code,

@@ -37,12 +37,9 @@ struct Options {
 }
 
 pub(super) fn run(args: impl Iterator<Item = String>) -> ExitCode {
-    let parsed = match flags::parse(FLAGS, args) {
+    let parsed = match flags::read(FLAGS, args) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            eprintln!("{error}\n{}", flags::usage(FLAGS));
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     if parsed.is_on("help") {
         print!("{}", flags::usage(FLAGS));

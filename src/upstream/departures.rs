@@ -91,6 +91,11 @@ impl Loop {
         before == 0
     }
 
+    /// Whether it was ever seen to be this server, and not somebody else since.
+    pub fn was_marked(&self) -> bool {
+        self.until.load(Relaxed) != 0
+    }
+
     /// Whether it is to be left alone.
     pub fn is_closed(&self, now: Instant) -> bool {
         let until = self.until.load(Relaxed);

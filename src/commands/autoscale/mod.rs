@@ -69,12 +69,9 @@ const FLAGS: &[Flag] = &[
 ];
 
 pub(super) fn run(args: impl Iterator<Item = String>) -> ExitCode {
-    let parsed = match flags::parse(FLAGS, args.map(dashes)) {
+    let parsed = match flags::read(FLAGS, args.map(dashes)) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            eprintln!("{error}\n{}", flags::usage(FLAGS));
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     if parsed.is_on("help") {
         print!("{}", flags::usage(FLAGS));

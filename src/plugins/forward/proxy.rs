@@ -244,7 +244,7 @@ impl Proxy {
             // It came back to us meanwhile, and this is what we said to ourselves.
             return Err(AskError::Loop { remote: member.upstream.address() });
         }
-        if member.upstream.looped.clear(std::time::Instant::now()) {
+        if member.upstream.looped.was_marked() && member.upstream.looped.clear(std::time::Instant::now()) {
             tracing::info!(target: "plugin/forward", "upstream {} is somebody else now", member.upstream.address());
         }
         let (rcode, took) = (answer.packet.header().rcode(), start.elapsed());
@@ -296,7 +296,8 @@ impl Proxy {
 }
 
 fn is_looped(member: &Member) -> bool {
-    member.upstream.looped.is_closed(std::time::Instant::now())
+    // Asked several times for each query: the clock is read only if there is something to compare.
+    member.upstream.looped.was_marked() && member.upstream.looped.is_closed(std::time::Instant::now())
 }
 
 fn answered(packet: Packet) -> Response {
