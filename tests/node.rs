@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use crate::support::{
     asker::{Asker, Tally},
-    namespaces::{CLUSTER_IP, ENDPOINT, Proxy, UPSTREAM_IP, World},
+    namespaces::{CLUSTER_IP, ENDPOINT, OTHER_ENDPOINT, Proxy, UPSTREAM_IP, World},
     server::{eventually, pause, subject},
 };
 
@@ -145,6 +145,15 @@ impl Node {
         self.world.shell("node", line)
     }
 
+    /// Waits until a node cache knows who answers when none does.
+    fn knows_endpoints(&self, endpoints: &[&str]) {
+        let listed: Vec<String> = endpoints.iter().map(|endpoint| format!("{endpoint}:53")).collect();
+        let told = format!("without a node cache the cluster's DNS answers: {}\n", listed.join(" "));
+        eventually("the endpoints are known", Duration::from_secs(20), || {
+            (1..=self.instances).any(|number| self.world.log(&format!("node-{number}")).contains(&told))
+        });
+    }
+
     fn unready(&self) -> bool {
         self.world.try_shell("node", "curl -s -m 1 127.0.0.1:9353/ready").stdout != b"OK"
     }
@@ -210,10 +219,14 @@ fn while_asking(node: &mut Node, happen: impl FnOnce(&mut Node)) -> [Tally; 2] {
 fn whatever_happens_to_the_node_cache_pods_are_answered() {
     for proxy in [Proxy::Iptables, Proxy::Nftables, Proxy::Absent] {
         let mut node = Node::build(proxy);
-        let flags = format!("-fallbackdns {ENDPOINT} -metrics-listen-address 127.0.0.1:9353");
         // Without kube-proxy the service has no address to ask.
-        let flags = if proxy == Proxy::Absent { format!("{flags} -clusterdns {ENDPOINT}") } else { flags };
+        let flags = match proxy {
+            Proxy::Iptables | Proxy::Nftables => String::new(),
+            Proxy::Absent => format!("-clusterdns {ENDPOINT} -fallbackdns {ENDPOINT},{OTHER_ENDPOINT}"),
+        };
         let mut number = node.start(&flags);
+        // With the stock arguments nobody has said who they are.
+        node.knows_endpoints(&[ENDPOINT, OTHER_ENDPOINT]);
         let mut told = Vec::new();
         let mut story = |what: &str, tallies: [Tally; 2]| {
             for (tally, server) in tallies.iter().zip([CLUSTER_IP, LINK_LOCAL]) {
@@ -397,4 +410,19 @@ fn the_fallback_learns_the_endpoints_and_cleanup_takes_everything_away() {
     node.world.shell("node", &node.command("-cleanup"));
     assert_eq!(node.end(number, "TERM"), Some(0));
     assert_eq!(node.traces(), "");
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn an_endpoint_that_is_gone_leaves_the_fallback() {
+    let mut node = Node::build(Proxy::Iptables);
+    let number = node.start("");
+    node.knows_endpoints(&[ENDPOINT, OTHER_ENDPOINT]);
+    node.world.shell("dns", &format!("ip addr del {OTHER_ENDPOINT}/24 dev eth0"));
+    // kube-proxy goes on sending queries there in this test: they are lost, and teach nothing.
+    node.knows_endpoints(&[ENDPOINT]);
+    assert_eq!(node.end(number, "KILL"), None);
+    for _ in 0..5 {
+        assert_eq!(node.pod(LINK_LOCAL, CLUSTER_NAME), "10.96.0.1", "straight to the one that lives");
+    }
 }

@@ -82,7 +82,7 @@ pub(super) struct Options {
 impl Options {
     /// Reads the flags; `environment` knows the addresses of services.
     pub(super) fn read(parsed: &Parsed, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let local = parsed.value("localip").unwrap_or_default();
+        let local = LocalAddresses::parse(parsed.value("localip").unwrap_or_default());
         let text = |name: &str, default: &str| parsed.value(name).unwrap_or(default).to_owned();
         let path = |name: &str| parsed.value(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         let default_kube_dns = || Some(PathBuf::from(KUBE_DNS)).filter(|path| path.exists());
@@ -93,11 +93,12 @@ impl Options {
             "none" => Backend::None,
             other => return Err(format!("flag `-rulesbackend` takes `nft`, `iptables` or `none`, found `{other}`")),
         };
+        let local = local.map_err(|error| format!("flag `-localip`: {error}"))?;
         let cluster_dns = cluster_dns(parsed, environment)?;
         Ok(Self {
-            endpoints: endpoints(parsed, cluster_dns.as_deref())?,
+            endpoints: endpoints(parsed, cluster_dns.as_deref(), &local, backend)?,
             cleanup: parsed.is_on("cleanup"),
-            local: LocalAddresses::parse(local).map_err(|error| format!("flag `-localip`: {error}"))?,
+            local,
             conf: path("conf").or_else(|| path("corefile")).unwrap_or_else(|| PathBuf::from("/etc/Corefile")),
             template: path("basecorefile").unwrap_or_else(|| PathBuf::from("/etc/coredns/Corefile.base")),
             kube_dns: path("kubednscm").or_else(default_kube_dns),
@@ -166,9 +167,18 @@ fn cluster_dns(parsed: &Parsed, environment: &dyn Fn(&str) -> Option<String>) ->
     Ok(environment(&format!("{service}_SERVICE_HOST")).filter(|address| !address.is_empty()))
 }
 
-/// Who answers when no node cache does: addresses, with port 53 unless they name another, or a name.
-fn endpoints(parsed: &Parsed, cluster_dns: Option<&str>) -> Result<Endpoints, String> {
-    let mut endpoints = Endpoints::default();
+/// Who answers when no node cache does: addresses, with port 53 unless they name another, or a name, or whoever answers
+/// for the cluster's DNS. A local address would be this process again.
+/// Who keeps the packet rules to himself gets no others unasked.
+fn endpoints(
+    parsed: &Parsed,
+    cluster_dns: Option<&str>,
+    local: &LocalAddresses,
+    backend: Backend,
+) -> Result<Endpoints, String> {
+    let servers = cluster_dns.unwrap_or_default().split(' ').filter_map(|ip| ip.parse::<IpAddr>().ok());
+    let servers = servers.filter(|ip| !local.iter().any(|address| address == *ip));
+    let mut endpoints = Endpoints { servers: servers.map(|ip| SocketAddr::new(ip, 53)).collect(), ..Endpoints::default() };
     let list = parsed.value("fallbackdns").unwrap_or_default();
     for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let address = word.parse().or_else(|_| word.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
@@ -177,11 +187,11 @@ fn endpoints(parsed: &Parsed, cluster_dns: Option<&str>) -> Result<Endpoints, St
     }
     if let Some(text) = parsed.value("fallbackname") {
         endpoints.name = Some(Name::parse(text).map_err(|error| format!("flag `-fallbackname`: {error}"))?);
-        let servers = cluster_dns.unwrap_or_default().split(' ').filter_map(|ip| ip.parse::<IpAddr>().ok());
-        endpoints.servers = servers.map(|ip| SocketAddr::new(ip, 53)).collect();
         if endpoints.servers.is_empty() {
             return Err("flag `-fallbackname`: the cluster's DNS is not known: give -clusterdns".to_owned());
         }
+    } else if backend == Backend::None {
+        endpoints.servers.clear();
     }
     Ok(endpoints)
 }
@@ -263,6 +273,10 @@ mod tests {
         assert_eq!(with("-rulesbackend iptables").backend, Backend::Iptables);
         assert!(with("-skipteardown").keep && with("-skipteardown=true").keep);
         assert_eq!(with("-metrics-listen-address :9").metrics, ":9");
+        assert!(with("").endpoints.is_empty(), "nobody is known");
+        let fallback = with("-clusterdns 169.254.20.53,10.96.7.7").endpoints;
+        assert_eq!(fallback.servers, ["10.96.7.7:53".parse().unwrap()], "not this process itself");
+        assert!(with("-clusterdns 10.96.7.7 -setupiptables=false").endpoints.is_empty(), "no rules unasked");
         let fallback = with("-fallbackdns 10.244.0.2,[fd00::2]:5353").endpoints;
         assert_eq!(fallback.fixed, ["10.244.0.2:53", "[fd00::2]:5353"].map(|text| text.parse().unwrap()));
         let fallback = with("-clusterdns 10.96.7.7 -fallbackname pods.kube-system.svc.cluster.local").endpoints;

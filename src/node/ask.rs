@@ -12,10 +12,23 @@ use crate::wire::{Edns, Flags, MAX_MESSAGE, Message, Name, Question, RecordType,
 /// # Errors
 /// No answer within `patience`, or an error of the network.
 pub(super) fn ask(server: SocketAddr, name: &Name, kind: RecordType, patience: Duration) -> io::Result<Message> {
-    let end = Instant::now() + patience;
+    ask_over(&socket_to(server)?, name, kind, patience)
+}
+
+/// A socket for questions to one server.
+///
+/// # Errors
+/// There is no way to the server.
+pub(super) fn socket_to(server: SocketAddr) -> io::Result<UdpSocket> {
     let any = if server.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(server)?;
+    Ok(socket)
+}
+
+/// As [`ask`], over a socket that knows its server.
+pub(super) fn ask_over(socket: &UdpSocket, name: &Name, kind: RecordType, patience: Duration) -> io::Result<Message> {
+    let end = Instant::now() + patience;
     let question = Question::new(*name, kind);
     let id = rand::random();
     let mut query = [0; 512];

@@ -1,61 +1,41 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    time::Duration,
 };
 
-use super::{LocalAddresses, NftError, ask::ask, nft::Nft};
-use crate::wire::{Message, Name, RData, Rcode, RecordType};
+use tokio::sync::watch;
 
-/// How long a server may take to name the endpoints.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Where the pods of the cluster's DNS listen, unless it is said otherwise.
-const PORT: u16 = 53;
-
-/// Who answers when no node cache does.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Endpoints {
-    /// Named once and for all.
-    pub fixed: Vec<SocketAddr>,
-    /// A headless service whose addresses are asked for again and again.
-    pub name: Option<Name>,
-    /// Whom to ask for it.
-    pub servers: Vec<SocketAddr>,
-}
-
-impl Endpoints {
-    /// Whether anybody is named.
-    pub const fn is_empty(&self) -> bool {
-        self.fixed.is_empty() && self.name.is_none()
-    }
-}
+use super::{Endpoints, LocalAddresses, NftError, endpoints::follow, nft::Nft};
 
 /// Keeps the table that stays. Its last endpoints serve for as long as nobody writes others, also without any process.
 pub(super) struct Fallback {
     nft: Nft,
     local: Vec<IpAddr>,
     port: u16,
-    endpoints: Endpoints,
+    endpoints: watch::Receiver<BTreeSet<SocketAddr>>,
     written: BTreeSet<SocketAddr>,
 }
 
 impl Fallback {
+    /// Begins to look for the endpoints. Needs a tokio runtime.
     pub(super) fn open(local: &LocalAddresses, port: u16, endpoints: Endpoints) -> Result<Self, NftError> {
-        Ok(Self { nft: Nft::open()?, local: local.iter().collect(), port, endpoints, written: BTreeSet::new() })
+        let nft = Nft::open()?;
+        let mut endpoints = follow(endpoints);
+        endpoints.mark_changed();
+        Ok(Self { nft, local: local.iter().collect(), port, endpoints, written: BTreeSet::new() })
     }
 
-    /// Asks for the endpoints anew, if they have a name, and writes the table if they have changed.
-    pub(super) async fn refresh(&mut self) -> Result<(), NftError> {
-        let mut known: BTreeSet<SocketAddr> = self.endpoints.fixed.iter().copied().collect();
-        if let Some(name) = &self.endpoints.name {
-            let (name, servers) = (*name, self.endpoints.servers.clone());
-            match tokio::task::spawn_blocking(move || look_up(&name, &servers)).await {
-                Ok(Some(found)) => known.extend(found),
-                // The old ones are better than none.
-                _ => known.extend(&self.written),
-            }
+    /// Waits until other endpoints are known.
+    pub(super) async fn changed(&mut self) {
+        if self.endpoints.changed().await.is_err() {
+            std::future::pending().await
         }
-        if known == self.written {
+    }
+
+    /// Writes the table if other endpoints are known than stand in it.
+    pub(super) fn refresh(&mut self) -> Result<(), NftError> {
+        let known = self.endpoints.borrow_and_update().clone();
+        if known.is_empty() || known == self.written {
             return Ok(());
         }
         self.written = known;
@@ -83,32 +63,4 @@ impl Fallback {
         tracing::info!("without a node cache the cluster's DNS answers: {}", listed.join(" "));
         Ok(())
     }
-}
-
-/// The addresses of a name, both families, from the first server that knows any; `None` if none does.
-fn look_up(name: &Name, servers: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
-    for server in servers {
-        let mut found = Vec::new();
-        for kind in [RecordType::A, RecordType::AAAA] {
-            match ask(*server, name, kind, PATIENCE) {
-                Ok(message) if message.flags.rcode() == Rcode::NOERROR => found.extend(addresses(&message)),
-                Ok(message) => tracing::warn!("{server} says {} to {name} {kind}", message.flags.rcode()),
-                Err(error) => tracing::warn!("cannot ask {server} for {name} {kind}: {error}"),
-            }
-        }
-        if !found.is_empty() {
-            return Some(found);
-        }
-    }
-    None
-}
-
-fn addresses(message: &Message) -> impl Iterator<Item = SocketAddr> {
-    let address = |data: &RData| match data {
-        RData::A(v4) => Some(IpAddr::from(*v4)),
-        RData::Aaaa(v6) => Some(IpAddr::from(*v6)),
-        _ => None,
-    };
-    let found = message.records().answer.iter().filter_map(move |record| address(&record.data));
-    found.map(|ip| SocketAddr::new(ip, PORT))
 }

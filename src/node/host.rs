@@ -24,9 +24,6 @@ use super::{
 };
 use crate::metrics::Registry;
 
-/// How often the endpoints of the cluster's DNS are asked for.
-const REFRESH: Duration = Duration::from_secs(10);
-
 /// What the node cache does to its host.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -206,8 +203,6 @@ impl Host {
     async fn stay(mut self, mut requests: mpsc::Receiver<(Leave, oneshot::Sender<()>)>) {
         let mut ticks = interval(self.wanted.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut refreshes = interval(REFRESH);
-        refreshes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let events = self.device.as_mut().map(|(_, events)| events);
             tokio::select! {
@@ -223,7 +218,7 @@ impl Host {
                     }
                 }
                 _ = ticks.tick() => self.name_firewalls(),
-                _ = refreshes.tick(), if self.fallback.is_some() => self.refresh_fallback().await,
+                () = learnt(self.fallback.as_mut()) => self.refresh_fallback(),
                 () = changed(events) => {}
                 () = self.switch.changed() => {}
             }
@@ -249,9 +244,9 @@ impl Host {
         }
     }
 
-    async fn refresh_fallback(&mut self) {
+    fn refresh_fallback(&mut self) {
         if let Some(fallback) = &mut self.fallback
-            && let Err(error) = fallback.refresh().await
+            && let Err(error) = fallback.refresh()
         {
             self.errors.rules.inc();
             tracing::error!("fallback to the cluster's DNS: {error}");
@@ -352,6 +347,14 @@ impl Host {
         {
             tracing::error!("{error}");
         }
+    }
+}
+
+/// Waits until other endpoints of the cluster's DNS are known; for ever if there is no fallback.
+async fn learnt(fallback: Option<&mut Fallback>) {
+    match fallback {
+        Some(fallback) => fallback.changed().await,
+        None => std::future::pending().await,
     }
 }
 

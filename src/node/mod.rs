@@ -11,6 +11,7 @@
 //!       nft/        held in nftables, in a table that goes with the process
 //!       iptables.rs held by the iptables programs
 //!     fallback.rs   the table that stays: who answers when no node cache does
+//!       endpoints.rs   who that is
 //!     selftest.rs   do queries to the local addresses come here?
 //!     presence.rs   is this the only instance?
 //! ```
@@ -18,6 +19,7 @@
 mod ask;
 mod config_map;
 mod device;
+mod endpoints;
 mod fallback;
 mod host;
 mod iptables;
@@ -33,7 +35,7 @@ mod switch;
 mod template;
 
 pub use device::{Conflict, Device, DeviceError, Events};
-pub use fallback::Endpoints;
+pub use endpoints::Endpoints;
 pub use host::{Host, HostError, Keeping, Wanted};
 pub use iptables::IptablesError;
 pub use kube_dns::{KubeDns, KubeDnsError};

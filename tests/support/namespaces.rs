@@ -11,8 +11,9 @@ use super::server::{directory, eventually, subject};
 pub(crate) const CLUSTER_IP: &str = "10.96.0.10";
 /// The cluster's DNS as the node cache knows it: the service `kube-dns-upstream`.
 pub(crate) const UPSTREAM_IP: &str = "10.96.0.11";
-/// The pod of the cluster's DNS.
+/// A pod of the cluster's DNS, and the other one, which is the same process here.
 pub(crate) const ENDPOINT: &str = "10.244.9.9";
+pub(crate) const OTHER_ENDPOINT: &str = "10.244.9.10";
 
 /// A node with a pod, the cluster's DNS on another node, and an upstream in the internet, each in a network namespace
 /// of its own:
@@ -65,6 +66,7 @@ impl World {
                 &format!("ip addr add {v4}/24 dev v-{place} && ip addr add {v6}/64 dev v-{place} nodad"),
             );
         }
+        world.shell("dns", &format!("ip addr add {OTHER_ENDPOINT}/24 dev eth0"));
         // Processes of the node find their way to ClusterIPs as they find it to anything else.
         world.shell("node", "ip route add default via 198.51.100.53");
         world.proxy(proxy);
@@ -83,14 +85,16 @@ impl World {
         );
     }
 
-    /// Rules as kube-proxy writes them, cut down to two services with one endpoint.
+    /// Rules as kube-proxy writes them, cut down to two services with the same two endpoints.
     pub(crate) fn proxy(&self, proxy: Proxy) {
         for (ip, protocol) in [(CLUSTER_IP, "udp"), (CLUSTER_IP, "tcp"), (UPSTREAM_IP, "udp"), (UPSTREAM_IP, "tcp")] {
             match proxy {
                 Proxy::Iptables => {
                     for chain in ["PREROUTING", "OUTPUT"] {
-                        let to = format!("-p {protocol} --dport 53 -j DNAT --to-destination {ENDPOINT}:53");
-                        self.shell("node", &format!("iptables -t nat -A {chain} -d {ip}/32 {to}"));
+                        let rule = format!("iptables -t nat -A {chain} -d {ip}/32 -p {protocol} --dport 53");
+                        let half = "-m statistic --mode random --probability 0.5";
+                        self.shell("node", &format!("{rule} {half} -j DNAT --to-destination {OTHER_ENDPOINT}:53"));
+                        self.shell("node", &format!("{rule} -j DNAT --to-destination {ENDPOINT}:53"));
                     }
                 }
                 Proxy::Nftables => {
@@ -98,7 +102,8 @@ impl World {
                     for hook in ["prerouting", "output"] {
                         let chain = format!("nat-{hook} '{{ type nat hook {hook} priority -100; }}'");
                         self.shell("node", &format!("nft add chain ip kube-proxy {chain}"));
-                        let rule = format!("ip daddr {ip} {protocol} dport 53 dnat to {ENDPOINT}:53");
+                        let to = format!("numgen random mod 2 map '{{ 0 : {ENDPOINT}, 1 : {OTHER_ENDPOINT} }}'");
+                        let rule = format!("ip daddr {ip} {protocol} dport 53 dnat to {to}");
                         self.shell("node", &format!("nft add rule ip kube-proxy nat-{hook} {rule}"));
                     }
                 }
@@ -114,7 +119,7 @@ impl World {
             |bind: &str, line: &str| format!(".:53 {{\n    bind {bind}\n    hosts {{\n        {line}\n    }}\n}}\n");
         let names =
             format!("10.96.0.1 kubernetes.default.svc.cluster.local\n{ENDPOINT} pods.kube-system.svc.cluster.local");
-        let cluster = hosts(ENDPOINT, &names);
+        let cluster = hosts(&format!("{ENDPOINT} {OTHER_ENDPOINT}"), &names);
         let internet = hosts("198.51.100.53", "192.0.2.80 google.com");
         for (place, program, corefile) in [("dns", program, cluster), ("net", subject(), internet)] {
             let path = self.directory.join(format!("Corefile.{place}"));

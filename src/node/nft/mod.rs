@@ -6,6 +6,7 @@
 //!     transaction.rs  messages: changes that are made together, questions, replies
 //!       attribute.rs  what messages are made of
 //!     socket.rs       to the kernel and back; changes that others make
+//!     tracking.rs     where a query has gone
 //! ```
 //!
 //! The table that the process owns switches pods over to the node cache. The kernel removes it when the process dies,
@@ -14,6 +15,7 @@
 mod attribute;
 mod expression;
 mod socket;
+mod tracking;
 mod transaction;
 
 use std::{
@@ -24,6 +26,7 @@ use std::{
 use attribute::{Attributes, find, number, text};
 pub use socket::Changes;
 use socket::Conversation;
+pub(super) use tracking::Tracking;
 use transaction::{Hook, Transaction};
 
 use super::rules::{Action, End, Filled, Place, Protocol};

@@ -76,6 +76,25 @@ impl Conversation {
         }
     }
 
+    /// Asks for one thing, and gives its attributes; `None` if it is not there.
+    pub(super) fn one(&self, question: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.socket.send(question, 0)?;
+        let mut found = None;
+        let mut failed = 0;
+        self.receive(|reply| {
+            match reply {
+                Reply::Part { attributes, .. } => found = Some(attributes.to_vec()),
+                Reply::Outcome { error, .. } => failed = error,
+                Reply::Done => {}
+            }
+            false
+        })?;
+        match failed {
+            0 | libc::ENOENT => Ok(found),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
     /// Takes replies until `go_on` says no or there are no more.
     fn receive(&self, mut go_on: impl FnMut(Reply<'_>) -> bool) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(DATAGRAM);

@@ -15,7 +15,7 @@ pub(super) const GET_CHAIN: u16 = 4;
 const NEW_RULE: u16 = 6;
 pub(super) const GET_RULE: u16 = 7;
 
-const REQUEST: u16 = 0x1;
+pub(super) const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
@@ -120,7 +120,7 @@ pub(super) fn dump(what: u16, all_families: bool, attributes: &Attributes) -> Ve
 }
 
 /// A message: netlink's head of 16 octets, nfnetlink's of 4, attributes.
-fn head(kind: u16, flags: u16, number: u32, family: u8, resource: u16, attributes: &Attributes) -> Vec<u8> {
+pub(super) fn head(kind: u16, flags: u16, number: u32, family: u8, resource: u16, attributes: &Attributes) -> Vec<u8> {
     let attributes = attributes.as_bytes();
     let length = u32::try_from(20 + attributes.len()).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(20 + attributes.len());
