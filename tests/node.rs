@@ -1,15 +1,27 @@
 //! The node cache on a node made of network namespaces. Run by `make e2e`, as root.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
 use crate::support::{
     asker::{Asker, Tally},
     namespaces::{CLUSTER_IP, ENDPOINT, OTHER_ENDPOINT, Proxy, UPSTREAM_IP, World},
-    server::{eventually, pause, subject},
+    server::{directory, eventually, pause, subject},
 };
 
 const LINK_LOCAL: &str = "169.254.20.53";
 const CLUSTER_NAME: &str = "kubernetes.default.svc.cluster.local";
+
+/// What an instance leaves for the time without one.
+const FALLBACK: &str = "table inet seamark-fallback\n";
 
 /// The Corefile of the stock manifest.
 const STOCK: &str = "\
@@ -154,6 +166,17 @@ impl Node {
         });
     }
 
+    fn clean_up(&self) {
+        assert_eq!(self.world.shell("node", &self.command("-cleanup")), "nothing is left on this host\n");
+    }
+
+    /// What dig says of a question from the pod: the whole reply, and how many milliseconds it took.
+    fn dig(&self, question: &str) -> (String, u128) {
+        let start = Instant::now();
+        let output = self.world.try_shell("pod", &format!("dig +time=6 +tries=1 @{CLUSTER_IP} {question}"));
+        (String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed().as_millis())
+    }
+
     fn unready(&self) -> bool {
         self.world.try_shell("node", "curl -s -m 1 127.0.0.1:9353/ready").stdout != b"OK"
     }
@@ -199,8 +222,11 @@ fn the_recipe_from_a_pod_with_both_kinds_of_kube_proxy_and_of_rules() {
                 assert!(page.contains(family) && setup.contains(&format!("# TYPE {family} ")), "{family}");
             }
             assert_eq!(node.end(number, "TERM"), Some(0));
-            assert_eq!(node.traces(), "", "{proxy:?} {backend}");
+            assert_eq!(node.traces(), FALLBACK, "{proxy:?} {backend}");
             assert_eq!(node.pod(CLUSTER_IP, CLUSTER_NAME), "10.96.0.1", "kube-proxy alone, again");
+            assert_eq!(node.pod(LINK_LOCAL, CLUSTER_NAME), "10.96.0.1", "for pods that know nobody else");
+            node.clean_up();
+            assert_eq!(node.traces(), "", "{proxy:?} {backend}");
         }
     }
 }
@@ -283,6 +309,7 @@ fn both_families_in_one_process() {
             }
         }
         assert_eq!(node.end(number, "INT"), Some(0));
+        node.clean_up();
         assert_eq!(node.traces(), "", "{backend}");
     }
 }
@@ -392,7 +419,7 @@ fn the_fallback_learns_the_endpoints_and_cleanup_takes_everything_away() {
     assert_eq!(node.end(number, "KILL"), None);
     assert_eq!(node.pod(LINK_LOCAL, CLUSTER_NAME), "10.96.0.1");
     assert!(node.traces().contains("nodelocaldns"), "nobody was there to remove the device");
-    assert_eq!(node.world.shell("node", &node.command("-cleanup")), "nothing is left on this host\n");
+    node.clean_up();
     assert_eq!(node.traces(), "");
 
     let number = node.start(&flags);
@@ -425,4 +452,190 @@ fn an_endpoint_that_is_gone_leaves_the_fallback() {
     for _ in 0..5 {
         assert_eq!(node.pod(LINK_LOCAL, CLUSTER_NAME), "10.96.0.1", "straight to the one that lives");
     }
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn names_of_the_cluster_outlive_its_dns() {
+    // How the cluster's DNS goes: its port is closed, or its node is not there.
+    for (what, line) in [("closed", "iptables -A INPUT -p tcp -j REJECT --reject-with tcp-reset"), ("gone", "ip link set eth0 down")] {
+        let mut node = Node::build(Proxy::Nftables);
+        let template = fs::read_to_string(node.path("Corefile.base")).expect("a template");
+        assert!(template.contains("success 9984 30"));
+        node.write("Corefile.base", &template.replace("success 9984 30", "success 9984 1 1"));
+        let number = node.start("");
+        assert_eq!(node.pod(CLUSTER_IP, CLUSTER_NAME), "10.96.0.1");
+        let corefile = fs::read_to_string(node.path("Corefile")).expect("a Corefile");
+        assert_eq!(corefile.matches("serve_stale 1h").count(), 3, "{corefile}");
+        node.world.shell("dns", line);
+        pause(1200);
+        let mut told = Vec::new();
+        for attempt in 1..=3 {
+            let (reply, took) = node.dig(CLUSTER_NAME);
+            assert!(reply.contains("\t10.96.0.1\n") && reply.contains("EDE: 3 (Stale Answer)"), "{what}: {reply}");
+            // The first one waits for the cluster's DNS, those behind it know already.
+            assert!(took < if attempt == 1 { 1500 } else { 500 }, "{what}: attempt {attempt} took {took} ms");
+            told.push(took);
+        }
+        let (reply, took) = node.dig("pods.kube-system.svc.cluster.local");
+        assert!(reply.contains("status: SERVFAIL") && reply.contains("; EDE: "), "{what}: {reply}");
+        assert!(took < 3500, "{what}: {took} ms");
+        eprintln!("{what}: stale after {told:?} ms, SERVFAIL after {took} ms");
+        assert_eq!(node.pod(CLUSTER_IP, "google.com"), "192.0.2.80", "the internet is not concerned");
+        assert_eq!(node.end(number, "TERM"), Some(0));
+    }
+    let mut node = Node::build(Proxy::Nftables);
+    node.start("-servestale 0");
+    let corefile = fs::read_to_string(node.path("Corefile")).expect("a Corefile");
+    assert!(!corefile.contains("serve_stale"), "{corefile}");
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn misses_spread_over_the_endpoints_and_come_back_when_one_goes() {
+    let mut node = Node::build(Proxy::Nftables);
+    let number = node.start("");
+    let connections = |node: &Node, endpoint: &str| {
+        let line = format!("ss -Htn state established src {endpoint}:53 | wc -l");
+        node.world.shell("dns", &line).trim().parse::<usize>().expect("a number")
+    };
+    // Each name is a miss. One after the other, so that nothing but their number asks for more connections.
+    let misses = |node: &Node, word: &str| {
+        let names: String = (0..400).map(|number| format!("{word}{number}.default.svc.cluster.local\n")).collect();
+        node.write("names", &names);
+        let line = format!("dig +noall +comments +time=2 +tries=1 @{CLUSTER_IP} -f {}", node.path("names").display());
+        let output = node.world.try_shell("pod", &line);
+        String::from_utf8_lossy(&output.stdout).matches("status: NXDOMAIN").count()
+    };
+    assert_eq!(misses(&node, "a"), 400);
+    let counts = [ENDPOINT, OTHER_ENDPOINT].map(|endpoint| connections(&node, endpoint));
+    assert_eq!(counts, [2, 2], "four connections, of which kube-proxy gave every other to each");
+    // A pod of the cluster's DNS goes, with all its connections.
+    node.world.shell("dns", &format!("ip addr del {OTHER_ENDPOINT}/24 dev eth0"));
+    let rule = format!("ip daddr {UPSTREAM_IP} tcp dport 53 dnat to {ENDPOINT}");
+    node.world.shell("node", &format!("nft flush chain ip kube-proxy nat-output; nft add rule ip kube-proxy nat-output {rule}"));
+    let answered = misses(&node, "b");
+    assert!(answered >= 390, "{answered} of 400 while connections were found out to be dead");
+    assert_eq!(misses(&node, "c"), 400);
+    assert_eq!(connections(&node, ENDPOINT), 4);
+    assert_eq!(node.end(number, "TERM"), Some(0));
+}
+
+/// The objects of deploy/node-cache.yaml after the `sed` of its first lines.
+fn manifest() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/node-cache.yaml");
+    let text = filled(&fs::read_to_string(path).expect("node-cache.yaml"));
+    serde_yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).expect("YAML")).collect()
+}
+
+/// What the `sed` of the recipe makes of a text.
+fn filled(text: &str) -> String {
+    text.replace("__PILLAR__LOCAL__DNS__", LINK_LOCAL)
+        .replace("__PILLAR__DNS__DOMAIN__", "cluster.local")
+        .replace("__PILLAR__DNS__SERVER__", CLUSTER_IP)
+}
+
+fn kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+    objects.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The sed leaves what only the program knows; the template makes a good Corefile, and each flag is one.
+#[test]
+fn the_manifest_is_what_the_program_takes() {
+    let objects = manifest();
+    let pod = &kind(&objects, "DaemonSet")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(words(&container["command"]), ["/node-cache"]);
+    let template = kind(&objects, "ConfigMap")["data"]["Corefile"].as_str().expect("a template");
+    let tokens = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(tokens(template), tokens(&filled(STOCK)), "the template is the one that people know");
+
+    // Files stand where the flags and the defaults of the program look for them.
+    let mounts = container["volumeMounts"].as_array().expect("mounts");
+    let mounted = |path: &str| mounts.iter().any(|mount| mount["mountPath"] == path);
+    let args = words(&container["args"]);
+    let value = |flag: &str| args[args.iter().position(|arg| *arg == flag).expect("a flag") + 1];
+    let conf = Path::new(value("-conf"));
+    assert!(mounted("/etc/coredns") && mounted("/etc/kube-dns"));
+    assert!(mounted(conf.parent().and_then(Path::to_str).expect("a directory")), "the Corefile can be written");
+    assert_eq!(pod["volumes"][0]["configMap"]["items"][0]["path"], "Corefile.base");
+    let service = value("-upstreamsvc");
+    assert!(objects.iter().any(|object| object["kind"] == "Service" && object["metadata"]["name"] == service));
+
+    // What the program answers, where its probes ask.
+    for (probe, host, port, path) in
+        [("livenessProbe", LINK_LOCAL, 8080, "/health"), ("readinessProbe", "127.0.0.1", 9353, "/ready")]
+    {
+        assert_eq!(container[probe]["httpGet"], json!({"host": host, "port": port, "path": path}), "{probe}");
+    }
+    assert_eq!(container["ports"], Value::Null, "two instances share the ports of a node");
+    assert_eq!(pod["hostNetwork"], true);
+
+    // It goes as far as writing the Corefile: flags and template are good. It touches nothing of this host.
+    let directory = directory();
+    let (base, unwritable) = (directory.join("Corefile.base"), directory.join("nowhere/Corefile"));
+    fs::write(&base, template).expect("a template");
+    let link = directory.join("node-cache");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_seamark"), &link).expect("a link");
+    let run = |args: &[&str]| {
+        let args = args.iter().map(|arg| if Path::new(arg) == conf { unwritable.as_os_str() } else { OsStr::new(arg) });
+        let output = Command::new(&link)
+            .args(args)
+            .args(["-basecorefile".as_ref(), base.as_os_str()])
+            .env("KUBE_DNS_UPSTREAM_SERVICE_HOST", UPSTREAM_IP)
+            .output()
+            .expect("the program");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run(&args);
+    assert!(code == Some(1) && said.contains("/Corefile: cannot be written"), "{said}");
+    // The same with a flag, and with a template, that are wrong: the test above can fail.
+    assert_eq!(run(&[&args[..], &["-nope"]].concat()).0, Some(2));
+    fs::write(&base, template.replace("loop", "looop")).expect("a template");
+    assert!(run(&args).1.contains("Unknown directive 'looop'"));
+    // The end of a pod is that of a start, with `-cleanup`.
+    let stop = words(&container["lifecycle"]["preStop"]["exec"]["command"]);
+    assert_eq!(stop, ["/node-cache", "-cleanup", "-localip", value("-localip")]);
+    _ = fs::remove_dir_all(directory);
+}
+
+/// The manifest's arguments, with its rights and a root that cannot be written to.
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn the_manifest_serves_with_its_rights_alone() {
+    let objects = manifest();
+    let container = &kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0];
+    let security = &container["securityContext"];
+    assert_eq!((&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]), (&json!(true), &json!(false)));
+    let rights: Vec<String> =
+        words(&security["capabilities"]["add"]).iter().map(|name| format!("+{}", name.to_lowercase())).collect();
+    let mut node = Node::build(Proxy::Nftables);
+    let base = node.world.directory.display().to_string();
+    let args = words(&container["args"]).join(" ").replace("/run/node-cache", &base);
+    let program = node.world.link(&subject(), "node", "node-cache");
+    // As a container is: capabilities, no way to more of them, a root to read only and a volume to write to.
+    let script = format!(
+        "mount --bind {base} {base} && mount -o remount,bind,ro / && \
+         exec setpriv --bounding-set=-all,{rights} --inh-caps=-all --no-new-privs {} {args} -basecorefile {base}/Corefile.base -kubednscm {base}/kube-dns\n",
+        program.display(),
+        rights = rights.join(","),
+    );
+    node.write("container", &script);
+    let environment = [("KUBE_DNS_UPSTREAM_SERVICE_HOST", UPSTREAM_IP)];
+    node.instances = 1;
+    let number = node.world.start("node", "node-1", &format!("unshare -m sh {base}/container"), &environment);
+    eventually("the node cache is ready", Duration::from_secs(10), || !node.unready());
+    node.knows_endpoints(&[ENDPOINT, OTHER_ENDPOINT]);
+    assert_eq!(node.pod(CLUSTER_IP, "google.com"), "192.0.2.80");
+    assert_eq!(node.pod(LINK_LOCAL, CLUSTER_NAME), "10.96.0.1");
+    assert_eq!(node.http(&format!("{LINK_LOCAL}:8080/health")), "OK");
+    let stop = words(&container["lifecycle"]["preStop"]["exec"]["command"]).join(" ");
+    let told = node.world.shell("node", &stop.replace("/node-cache", &program.display().to_string()));
+    assert_eq!(told, "1 running: everything goes when the last one ends\n");
+    assert_eq!(node.end(number, "TERM"), Some(0));
+    assert_eq!(node.traces(), "");
 }

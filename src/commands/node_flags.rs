@@ -45,6 +45,11 @@ pub(super) const FLAGS: &[Flag] = &[
         value: Some("NAME"),
         help: "their headless service, which the cluster's DNS is asked for",
     },
+    Flag {
+        name: "servestale",
+        value: Some("TIME"),
+        help: "how long old answers serve when the cluster's DNS is away; 0: not at all (default 1h)",
+    },
     Flag { name: "cleanup", value: None, help: "take everything from the host, and end" },
     Flag { name: "clusterdomain", value: Some("NAME"), help: "value of __PILLAR__DNS__DOMAIN__" },
     Flag { name: "log-format", value: Some("text|json"), help: "form of log lines (default text)" },
@@ -71,6 +76,8 @@ pub(super) struct Options {
     pub(super) backend: Backend,
     pub(super) endpoints: Endpoints,
     pub(super) cleanup: bool,
+    /// As a Corefile says it; `None` = no old answers.
+    pub(super) stale: Option<String>,
     pub(super) keep: bool,
     pub(super) interval: Duration,
     pub(super) metrics: String,
@@ -98,6 +105,7 @@ impl Options {
         Ok(Self {
             endpoints: endpoints(parsed, cluster_dns.as_deref(), &local, backend)?,
             cleanup: parsed.is_on("cleanup"),
+            stale: stale(&text("servestale", "1h"))?,
             local,
             conf: path("conf").or_else(|| path("corefile")).unwrap_or_else(|| PathBuf::from("/etc/Corefile")),
             template: path("basecorefile").unwrap_or_else(|| PathBuf::from("/etc/coredns/Corefile.base")),
@@ -128,6 +136,7 @@ impl Options {
             cluster_dns: self.cluster_dns.clone(),
             domain: self.domain.clone(),
             port: self.port,
+            stale: self.stale.clone(),
         }
     }
 
@@ -194,6 +203,16 @@ fn endpoints(
         endpoints.servers.clear();
     }
     Ok(endpoints)
+}
+
+/// A duration as a Corefile takes it. It has a bound in any case: what nobody vouches for is not told for ever.
+fn stale(text: &str) -> Result<Option<String>, String> {
+    const MOST: Duration = Duration::from_secs(86_400);
+    match corefile::duration(text) {
+        Some(Duration::ZERO) => Ok(None),
+        Some(time) if time <= MOST => Ok(Some(text.to_owned())),
+        _ => Err(format!("flag `-servestale` needs a time such as `1h`, 24h at most, or 0, found `{text}`")),
+    }
 }
 
 /// The kernel takes 15 octets, none of them a slash or a blank.
@@ -273,6 +292,9 @@ mod tests {
         assert_eq!(with("-rulesbackend iptables").backend, Backend::Iptables);
         assert!(with("-skipteardown").keep && with("-skipteardown=true").keep);
         assert_eq!(with("-metrics-listen-address :9").metrics, ":9");
+        assert_eq!(with("").pillars().stale.as_deref(), Some("1h"));
+        assert_eq!(with("-servestale 90m").pillars().stale.as_deref(), Some("90m"));
+        assert_eq!(with("-servestale 0").pillars().stale, None);
         assert!(with("").endpoints.is_empty(), "nobody is known");
         let fallback = with("-clusterdns 169.254.20.53,10.96.7.7").endpoints;
         assert_eq!(fallback.servers, ["10.96.7.7:53".parse().unwrap()], "not this process itself");
@@ -298,6 +320,9 @@ mod tests {
             }),
             ("-localip 10.0.0.1 -fallbackname a.b", {
                 "flag `-fallbackname`: the cluster's DNS is not known: give -clusterdns"
+            }),
+            ("-localip 10.0.0.1 -servestale 25h", {
+                "flag `-servestale` needs a time such as `1h`, 24h at most, or 0, found `25h`"
             }),
             ("-localip 10.0.0.1 -rulesbackend pf", {
                 "flag `-rulesbackend` takes `nft`, `iptables` or `none`, found `pf`"

@@ -3,6 +3,7 @@
 //! ```text
 //!   local.rs        the addresses to listen on
 //!   template.rs     base Corefile + kube_dns.rs (the ConfigMap) → Corefile
+//!     stale.rs      old answers while the cluster's DNS is away
 //!     renderer.rs   follows both files; the last good one goes on
 //!   host.rs         prepare, keep, leave
 //!     device/       the device that holds the addresses
@@ -31,6 +32,7 @@ mod presence;
 mod renderer;
 mod rules;
 mod selftest;
+mod stale;
 mod switch;
 mod template;
 

@@ -166,7 +166,7 @@ mod tests {
             let errors = SetupErrors::register(&Registry::new());
             let sources = Sources { template: self.0.join("base"), kube_dns: Some(self.0.join("kube-dns")) };
             let local = LocalAddresses::parse("169.254.20.53").unwrap();
-            let pillars = Pillars { local, cluster_dns: None, domain: None, port: 53 };
+            let pillars = Pillars { local, cluster_dns: None, domain: None, port: 53, stale: None };
             let check = |text: &str| if text.contains("bad") { Err("it is bad".to_owned()) } else { Ok(()) };
             let (renderer, text) = Renderer::start(sources, pillars, Box::new(check), errors.clone())?;
             Ok((renderer, text, errors))

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use super::{KubeDns, LocalAddresses};
+use super::{KubeDns, LocalAddresses, stale::with_stale};
 
 const UPSTREAM_SERVERS: &str = "__PILLAR__UPSTREAM__SERVERS__";
 const CLUSTER_DNS: &str = "__PILLAR__CLUSTER__DNS__";
@@ -23,7 +23,14 @@ pub struct Pillars {
     pub domain: Option<String>,
     /// Port of the blocks for stub domains.
     pub port: u16,
+    /// For how long behind their end names of the cluster are answered while its DNS is away, as a Corefile says it;
+    /// `None` = not at all.
+    pub stale: Option<String>,
 }
+
+/// While the cluster's DNS lives, it is asked: an old address is worse than none. While it does not, the old answer
+/// comes after a short wait, and for some seconds at once.
+const STALE: &str = "verify 500ms 5s 5s";
 
 /// Why a template gives no Corefile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +83,10 @@ pub fn render(template: &str, pillars: &Pillars, kube_dns: &KubeDns) -> Result<S
         let name = from.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         return Err(TemplateError::Unknown { line: line + 1, name });
     }
+    if let (Some(stale), Some(cluster_dns)) = (&pillars.stale, &pillars.cluster_dns) {
+        let cluster_dns: Vec<&str> = cluster_dns.split(' ').collect();
+        text = with_stale(&text, &cluster_dns, &format!("serve_stale {stale} {STALE}"));
+    }
     for (domain, servers) in &kube_dns.stub_domains {
         let (port, local, servers) = (pillars.port, &pillars.local, servers.join(" "));
         // Writing to a String cannot fail.
@@ -115,7 +126,18 @@ mod tests {
             cluster_dns: Some("10.96.7.7".to_owned()),
             domain: None,
             port: 53,
+            stale: None,
         }
+    }
+
+    #[test]
+    fn old_answers_serve_where_the_clusters_dns_is_asked() {
+        let template = "a {\n    cache 30\n    forward . __PILLAR__CLUSTER__DNS__\n}\n";
+        let with = Pillars { stale: Some("1h".to_owned()), ..pillars() };
+        let expected = "a {\n    cache 30 {\n        serve_stale 1h verify 500ms 5s 5s\n    }\n    forward . 10.96.7.7\n}\n";
+        assert_eq!(render(template, &with, &KubeDns::default()).unwrap(), expected);
+        let without = "a {\n    cache 30\n    forward . 10.96.7.7\n}\n";
+        assert_eq!(render(template, &pillars(), &KubeDns::default()).unwrap(), without);
     }
 
     #[test]

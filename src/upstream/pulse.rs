@@ -11,6 +11,7 @@ use std::{
 pub(super) struct Pulse {
     born: Instant,
     under_way: AtomicUsize,
+    carried: AtomicUsize,
     /// When an answer came, or a query after a rest: milliseconds since it was born.
     beat: AtomicU64,
     doubted: AtomicBool,
@@ -24,6 +25,7 @@ impl Pulse {
         Self {
             born: Instant::now(),
             under_way: AtomicUsize::new(0),
+            carried: AtomicUsize::new(0),
             beat: AtomicU64::new(0),
             doubted: AtomicBool::new(false),
         }
@@ -37,8 +39,14 @@ impl Pulse {
         self.under_way.load(Relaxed)
     }
 
+    /// How many queries it was given in all.
+    pub(super) fn carried(&self) -> usize {
+        self.carried.load(Relaxed)
+    }
+
     /// One more query; it has ended when what is given is dropped.
     pub(super) fn enter(self: &Arc<Self>) -> Busy {
+        self.carried.fetch_add(1, Relaxed);
         if self.under_way.fetch_add(1, Relaxed) == 0 {
             self.keep_time();
         }

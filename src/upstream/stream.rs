@@ -2,6 +2,7 @@
 //! runtime polls a query can use it.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     io,
     net::SocketAddr,
@@ -34,6 +35,11 @@ const MOST_CONNECTIONS: usize = 16;
 /// How many queries share a plain connection before there are so many. An upstream may answer strictly in turn, as
 /// CoreDNS does; then a query on a shared connection waits for those before it.
 const SHARED_PLAIN: usize = 1;
+/// So many plain connections are used in turn. The upstream may be a service, each connection of which ends at a pod of
+/// its own: with one alone, one pod would get everything.
+const IN_TURN: usize = 4;
+/// How many queries each of them has carried before there is another: those who ask seldom keep one.
+const WORTH_ANOTHER: usize = 32;
 /// How many share an encrypted one: another handshake costs more than a wait.
 const SHARED_TLS: usize = 100;
 /// A shared connection that has been silent for this long while an answer was awaited gets no further query: perhaps
@@ -182,8 +188,12 @@ impl Pool {
             connections.retain(|connection| !connection.pulse.is_doubted());
         }
         let loads: Vec<Load> = connections.iter().map(|connection| connection.load()).collect();
-        let shared = if matches!(self.dial, Dial::Plain) { SHARED_PLAIN } else { SHARED_TLS };
-        let connection = Arc::clone(&connections[choose(&loads, shared)?]);
+        let (shared, in_turn) = match (&self.dial, self.connecting.max_idle) {
+            (Dial::Plain, 0) => (SHARED_PLAIN, IN_TURN),
+            (Dial::Plain, most) => (SHARED_PLAIN, IN_TURN.min(most)),
+            (Dial::Tls(_), _) => (SHARED_TLS, 0),
+        };
+        let connection = Arc::clone(&connections[choose(&loads, shared, in_turn)?]);
         let busy = connection.pulse.enter();
         Some((connection, busy))
     }
@@ -230,6 +240,9 @@ impl Pool {
 struct Load {
     under_way: usize,
     stalled: bool,
+    /// How long it has waited for a query, or for an answer.
+    rest: Duration,
+    carried: usize,
 }
 
 impl Connection {
@@ -237,13 +250,19 @@ impl Connection {
         let under_way = self.pulse.under_way();
         let is_late = || under_way > 0 && *self.open.borrow() && self.pulse.silence() >= STALLED;
         let stalled = self.pulse.is_doubted() || is_late();
-        Load { under_way, stalled }
+        Load { under_way, stalled, rest: self.pulse.silence(), carried: self.pulse.carried() }
     }
 }
 
-/// Which of these connections takes one more query: one that waits, the last used first so that others may end; else
-/// the least busy of those that may be shared. `None` = open another, unless there are too many.
-fn choose(loads: &[Load], shared: usize) -> Option<usize> {
+/// Which of these connections takes one more query: of the first `in_turn` the one that has waited for longest; else
+/// another that waits, the last used first so that others may end; else the least busy of those that may be shared.
+/// `None` = open another, unless there are too many.
+fn choose(loads: &[Load], shared: usize, in_turn: usize) -> Option<usize> {
+    let turn = loads.iter().take(in_turn).enumerate().filter(|(_, load)| load.under_way == 0 && !load.stalled);
+    if let Some((next, _)) = turn.max_by_key(|(_, load)| (load.rest, Reverse(load.carried))) {
+        let worn = loads.len() < in_turn && loads.iter().all(|load| load.carried >= WORTH_ANOTHER);
+        return (!worn).then_some(next);
+    }
     if let Some(waiting) = loads.iter().rposition(|load| load.under_way == 0 && !load.stalled) {
         return Some(waiting);
     }
@@ -358,8 +377,8 @@ mod tests {
 
     #[test]
     fn a_waiting_connection_goes_before_a_shared_one_and_that_before_a_new_one() {
-        let brisk = |under_way| Load { under_way, stalled: false };
-        let stalled = |under_way| Load { under_way, stalled: true };
+        let brisk = |under_way| Load { under_way, stalled: false, rest: Duration::ZERO, carried: 1 };
+        let stalled = |under_way| Load { stalled: true, ..brisk(under_way) };
         let mut many = [stalled(3); MOST_CONNECTIONS];
         many[5].under_way = 2;
         for (loads, shared, chosen) in [
@@ -374,7 +393,30 @@ mod tests {
             (&many, 1, Some(5)),
             (&many, 100, Some(5)),
         ] {
-            assert_eq!(choose(loads, shared), chosen, "{loads:?}, {shared} may share one");
+            assert_eq!(choose(loads, shared, 0), chosen, "{loads:?}, {shared} may share one");
+        }
+    }
+
+    #[test]
+    fn plain_connections_are_used_in_turn_once_they_are_worth_it() {
+        let load = |under_way, rest, carried| {
+            let rest = Duration::from_millis(rest);
+            Load { under_way, stalled: false, rest, carried }
+        };
+        let stalled = |rest| Load { stalled: true, ..load(0, rest, 99) };
+        for (loads, chosen) in [
+            (&[load(0, 5000, 31)][..], Some(0)),
+            (&[load(0, 0, 32)], None),
+            (&[load(0, 9, 32), load(0, 3, 31)], Some(0)),
+            (&[load(0, 9, 99), load(1, 3, 99)], None),
+            (&[load(0, 1, 99), load(0, 4, 99), load(1, 9, 99), load(0, 2, 99)], Some(1)),
+            (&[load(0, 1, 99), load(0, 1, 70), load(0, 1, 99), load(0, 1, 80)], Some(1)),
+            (&[stalled(9), stalled(9), load(0, 1, 99), stalled(9)], Some(2)),
+            // A fifth one, opened for a crowd, may end when the crowd has gone.
+            (&[load(0, 1, 99), load(0, 2, 99), load(0, 3, 99), load(0, 4, 99), load(0, 9, 99)], Some(3)),
+            (&[load(1, 1, 99), load(1, 1, 99), load(1, 1, 99), load(1, 1, 99), load(0, 1, 9)], Some(4)),
+        ] {
+            assert_eq!(choose(loads, SHARED_PLAIN, IN_TURN), chosen, "{loads:?}");
         }
     }
 }

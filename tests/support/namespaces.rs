@@ -85,14 +85,14 @@ impl World {
         );
     }
 
-    /// Rules as kube-proxy writes them, cut down to two services with the same two endpoints.
+    /// Rules as kube-proxy writes them, cut down to two services with the same two endpoints, which take turns.
     pub(crate) fn proxy(&self, proxy: Proxy) {
         for (ip, protocol) in [(CLUSTER_IP, "udp"), (CLUSTER_IP, "tcp"), (UPSTREAM_IP, "udp"), (UPSTREAM_IP, "tcp")] {
             match proxy {
                 Proxy::Iptables => {
                     for chain in ["PREROUTING", "OUTPUT"] {
                         let rule = format!("iptables -t nat -A {chain} -d {ip}/32 -p {protocol} --dport 53");
-                        let half = "-m statistic --mode random --probability 0.5";
+                        let half = "-m statistic --mode nth --every 2 --packet 0";
                         self.shell("node", &format!("{rule} {half} -j DNAT --to-destination {OTHER_ENDPOINT}:53"));
                         self.shell("node", &format!("{rule} -j DNAT --to-destination {ENDPOINT}:53"));
                     }
@@ -102,7 +102,7 @@ impl World {
                     for hook in ["prerouting", "output"] {
                         let chain = format!("nat-{hook} '{{ type nat hook {hook} priority -100; }}'");
                         self.shell("node", &format!("nft add chain ip kube-proxy {chain}"));
-                        let to = format!("numgen random mod 2 map '{{ 0 : {ENDPOINT}, 1 : {OTHER_ENDPOINT} }}'");
+                        let to = format!("numgen inc mod 2 map '{{ 0 : {ENDPOINT}, 1 : {OTHER_ENDPOINT} }}'");
                         let rule = format!("ip daddr {ip} {protocol} dport 53 dnat to {to}");
                         self.shell("node", &format!("nft add rule ip kube-proxy nat-{hook} {rule}"));
                     }
