@@ -3,7 +3,7 @@
 //! ```text
 //!   local.rs        the addresses to listen on
 //!   template.rs     base Corefile + kube_dns.rs (the ConfigMap) → Corefile
-//!     stale.rs      old answers while the cluster's DNS is away
+//!     outage.rs     what the Corefile says for the time when the cluster's DNS is away
 //!     renderer.rs   follows both files; the last good one goes on
 //!   host.rs         prepare, keep, leave
 //!     device/       the device that holds the addresses
@@ -28,11 +28,11 @@ mod kube_dns;
 mod local;
 mod metrics;
 mod nft;
+mod outage;
 mod presence;
 mod renderer;
 mod rules;
 mod selftest;
-mod stale;
 mod switch;
 mod template;
 

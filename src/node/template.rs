@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use super::{KubeDns, LocalAddresses, stale::with_stale};
+use super::{KubeDns, LocalAddresses, outage::prepared};
 
 const UPSTREAM_SERVERS: &str = "__PILLAR__UPSTREAM__SERVERS__";
 const CLUSTER_DNS: &str = "__PILLAR__CLUSTER__DNS__";
@@ -27,10 +27,6 @@ pub struct Pillars {
     /// `None` = not at all.
     pub stale: Option<String>,
 }
-
-/// While the cluster's DNS lives, it is asked: an old address is worse than none. While it does not, the old answer
-/// comes after a short wait, and for some seconds at once.
-const STALE: &str = "verify 500ms 5s 5s";
 
 /// Why a template gives no Corefile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,9 +79,9 @@ pub fn render(template: &str, pillars: &Pillars, kube_dns: &KubeDns) -> Result<S
         let name = from.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         return Err(TemplateError::Unknown { line: line + 1, name });
     }
-    if let (Some(stale), Some(cluster_dns)) = (&pillars.stale, &pillars.cluster_dns) {
+    if let Some(cluster_dns) = &pillars.cluster_dns {
         let cluster_dns: Vec<&str> = cluster_dns.split(' ').collect();
-        text = with_stale(&text, &cluster_dns, &format!("serve_stale {stale} {STALE}"));
+        text = prepared(&text, &cluster_dns, pillars.stale.as_deref());
     }
     for (domain, servers) in &kube_dns.stub_domains {
         let (port, local, servers) = (pillars.port, &pillars.local, servers.join(" "));
@@ -134,10 +130,11 @@ mod tests {
     fn old_answers_serve_where_the_clusters_dns_is_asked() {
         let template = "a {\n    cache 30\n    forward . __PILLAR__CLUSTER__DNS__\n}\n";
         let with = Pillars { stale: Some("1h".to_owned()), ..pillars() };
-        let expected = "a {\n    cache 30 {\n        serve_stale 1h verify 500ms 5s 5s\n    }\n    forward . 10.96.7.7\n}\n";
-        assert_eq!(render(template, &with, &KubeDns::default()).unwrap(), expected);
-        let without = "a {\n    cache 30\n    forward . 10.96.7.7\n}\n";
-        assert_eq!(render(template, &pillars(), &KubeDns::default()).unwrap(), without);
+        for (pillars, expected) in [(with, 1), (pillars(), 0)] {
+            let rendered = render(template, &pillars, &KubeDns::default()).unwrap();
+            assert_eq!(rendered.matches("serve_stale 1h").count(), expected, "{rendered}");
+            assert_eq!(rendered.matches("failfast").count(), 1, "{rendered}");
+        }
     }
 
     #[test]
@@ -176,7 +173,7 @@ mod tests {
     fn upstreams_of_the_config_map_are_asked_over_udp() {
         let kube_dns = KubeDns { upstreams: vec!["8.8.8.8".to_owned(), "1.1.1.1".to_owned()], ..KubeDns::default() };
         let template = "a {\n  forward . __PILLAR__CLUSTER__DNS__ {\n    force_tcp\n  }\n}\n. {\n\tforward . __PILLAR__UPSTREAM__SERVERS__ {\n\t\tforce_tcp\n\t\tmax_concurrent 9\n\t}\n}\n";
-        let expected = "a {\n  forward . 10.96.7.7 {\n    force_tcp\n  }\n}\n. {\n\tforward . 8.8.8.8 1.1.1.1 {\n\t\tmax_concurrent 9\n\t}\n}\n";
+        let expected = "a {\n  forward . 10.96.7.7 {\n      max_fails 5\n      failfast_all_unhealthy_upstreams\n    force_tcp\n  }\n}\n. {\n\tforward . 8.8.8.8 1.1.1.1 {\n\t\tmax_concurrent 9\n\t}\n}\n";
         assert_eq!(render(template, &pillars(), &kube_dns).unwrap(), expected);
         let file = render(template, &pillars(), &KubeDns::default()).unwrap();
         assert!(file.contains("/etc/resolv.conf {\n\t\tforce_tcp"), "{file}");

@@ -258,10 +258,11 @@ impl Connection {
 /// another that waits, the last used first so that others may end; else the least busy of those that may be shared.
 /// `None` = open another, unless there are too many.
 fn choose(loads: &[Load], shared: usize, in_turn: usize) -> Option<usize> {
-    let turn = loads.iter().take(in_turn).enumerate().filter(|(_, load)| load.under_way == 0 && !load.stalled);
-    if let Some((next, _)) = turn.max_by_key(|(_, load)| (load.rest, Reverse(load.carried))) {
-        let worn = loads.len() < in_turn && loads.iter().all(|load| load.carried >= WORTH_ANOTHER);
-        return (!worn).then_some(next);
+    let turn: Vec<_> = loads.iter().enumerate().filter(|(_, load)| !load.stalled).take(in_turn).collect();
+    let waiting = turn.iter().filter(|(_, load)| load.under_way == 0);
+    if let Some((next, _)) = waiting.max_by_key(|(_, load)| (load.rest, Reverse(load.carried))) {
+        let worn = turn.len() < in_turn && turn.iter().all(|(_, load)| load.carried >= WORTH_ANOTHER);
+        return (!worn).then_some(*next);
     }
     if let Some(waiting) = loads.iter().rposition(|load| load.under_way == 0 && !load.stalled) {
         return Some(waiting);
@@ -411,7 +412,9 @@ mod tests {
             (&[load(0, 9, 99), load(1, 3, 99)], None),
             (&[load(0, 1, 99), load(0, 4, 99), load(1, 9, 99), load(0, 2, 99)], Some(1)),
             (&[load(0, 1, 99), load(0, 1, 70), load(0, 1, 99), load(0, 1, 80)], Some(1)),
-            (&[stalled(9), stalled(9), load(0, 1, 99), stalled(9)], Some(2)),
+            (&[stalled(9), load(0, 1, 31), stalled(9), load(0, 2, 99), load(1, 9, 99)], Some(3)),
+            // Those that are silent are replaced.
+            (&[stalled(9), load(0, 1, 99), stalled(9), load(0, 2, 99), load(1, 9, 99)], None),
             // A fifth one, opened for a crowd, may end when the crowd has gone.
             (&[load(0, 1, 99), load(0, 2, 99), load(0, 3, 99), load(0, 4, 99), load(0, 9, 99)], Some(3)),
             (&[load(1, 1, 99), load(1, 1, 99), load(1, 1, 99), load(1, 1, 99), load(0, 1, 9)], Some(4)),

@@ -14,6 +14,8 @@ pub(crate) const UPSTREAM_IP: &str = "10.96.0.11";
 /// A pod of the cluster's DNS, and the other one, which is the same process here.
 pub(crate) const ENDPOINT: &str = "10.244.9.9";
 pub(crate) const OTHER_ENDPOINT: &str = "10.244.9.10";
+/// The cluster's DNS knows the names `n0.default.svc.cluster.local` to one less than this.
+pub(crate) const NAMES: usize = 10_000;
 
 /// A node with a pod, the cluster's DNS on another node, and an upstream in the internet, each in a network namespace
 /// of its own:
@@ -115,12 +117,18 @@ impl World {
     /// Starts the cluster's DNS and the upstream in the internet. CLUSTER_DNS names another program for the first.
     pub(crate) fn start_servers(&mut self) {
         let program = std::env::var_os("CLUSTER_DNS").map_or_else(subject, PathBuf::from);
-        let hosts =
-            |bind: &str, line: &str| format!(".:53 {{\n    bind {bind}\n    hosts {{\n        {line}\n    }}\n}}\n");
+        let known = self.directory.join("hosts");
+        let names: Vec<String> = (0..NAMES)
+            .map(|number| format!("10.97.{}.{} n{number}.default.svc.cluster.local\n", number / 256, number % 256))
+            .collect();
+        fs::write(&known, names.concat()).expect("a hosts file");
+        let hosts = |bind: &str, file: &str, line: &str| {
+            format!(".:53 {{\n    bind {bind}\n    hosts {file} {{\n        {line}\n    }}\n}}\n")
+        };
         let names =
             format!("10.96.0.1 kubernetes.default.svc.cluster.local\n{ENDPOINT} pods.kube-system.svc.cluster.local");
-        let cluster = hosts(&format!("{ENDPOINT} {OTHER_ENDPOINT}"), &names);
-        let internet = hosts("198.51.100.53", "192.0.2.80 google.com");
+        let cluster = hosts(&format!("{ENDPOINT} {OTHER_ENDPOINT}"), &known.display().to_string(), &names);
+        let internet = hosts("198.51.100.53", "", "192.0.2.80 google.com");
         for (place, program, corefile) in [("dns", program, cluster), ("net", subject(), internet)] {
             let path = self.directory.join(format!("Corefile.{place}"));
             fs::write(&path, corefile).expect("a Corefile");
