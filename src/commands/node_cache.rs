@@ -171,7 +171,14 @@ async fn follow(mut renderer: Renderer, conf: std::path::PathBuf, signals: mpsc:
     let mut ticks = interval(LOOK);
     loop {
         ticks.tick().await;
-        if let Look::New(text) = renderer.look() {
+        // It may have to wait for name servers.
+        let looked = tokio::task::spawn_blocking(move || {
+            let look = renderer.look();
+            (renderer, look)
+        });
+        let Ok((back, look)) = looked.await else { return };
+        renderer = back;
+        if let Look::New(text) = look {
             match write(&conf, &text) {
                 Ok(()) => _ = signals.send(Signal::Reload).await,
                 Err(error) => tracing::error!("{error}"),

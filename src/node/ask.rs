@@ -4,7 +4,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wire::{Edns, Flags, MAX_MESSAGE, Message, Name, Question, RecordType, encode_query};
+use crate::wire::{Edns, Flags, MAX_MESSAGE, Message, Name, Question, RData, Rcode, RecordType, encode_query};
+
+/// How long a server may take to name addresses.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The addresses of a name, both families, from the first server that knows any; `None` if none does.
+pub(super) fn addresses_of(name: &Name, servers: &[SocketAddr]) -> Option<Vec<IpAddr>> {
+    for server in servers {
+        let mut found = Vec::new();
+        for kind in [RecordType::A, RecordType::AAAA] {
+            match ask(*server, name, kind, PATIENCE) {
+                Ok(message) if message.flags.rcode() == Rcode::NOERROR => found.extend(addresses(&message)),
+                Ok(message) => tracing::debug!("{server} says {} to {name} {kind}", message.flags.rcode()),
+                Err(error) => tracing::warn!("cannot ask {server} for {name} {kind}: {error}"),
+            }
+        }
+        if !found.is_empty() {
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn addresses(message: &Message) -> impl Iterator<Item = IpAddr> {
+    let address = |data: &RData| match data {
+        RData::A(v4) => Some(IpAddr::from(*v4)),
+        RData::Aaaa(v6) => Some(IpAddr::from(*v6)),
+        _ => None,
+    };
+    message.records().answer.iter().filter_map(move |record| address(&record.data))
+}
 
 /// Asks one server one question over UDP, from a port of its own, on the thread that calls. What is no answer to the
 /// question is passed over.

@@ -11,10 +11,10 @@ use tokio::{
 };
 
 use super::{
-    ask::{ask, ask_over, socket_to},
+    ask::{addresses_of, ask, ask_over, socket_to},
     nft::Tracking,
 };
-use crate::wire::{Message, Name, RData, Rcode, RecordType};
+use crate::wire::{Name, RecordType};
 
 /// How often the endpoints are looked for.
 const EVERY: Duration = Duration::from_secs(10);
@@ -100,7 +100,8 @@ impl Search {
     fn look(&mut self) -> Option<BTreeSet<SocketAddr>> {
         match self {
             Self::Name { name, fixed, servers } => {
-                Some(look_up(name, servers)?.into_iter().chain(fixed.iter().copied()).collect())
+                let found = addresses_of(name, servers)?.into_iter().map(|ip| SocketAddr::new(ip, PORT));
+                Some(found.chain(fixed.iter().copied()).collect())
             }
             Self::Witness(witness) => {
                 witness.look(Instant::now());
@@ -206,34 +207,6 @@ fn reverse(ip: IpAddr) -> Option<Name> {
         }
     };
     Name::parse(&text).ok()
-}
-
-/// The addresses of a name, both families, from the first server that knows any; `None` if none does.
-fn look_up(name: &Name, servers: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
-    for server in servers {
-        let mut found = Vec::new();
-        for kind in [RecordType::A, RecordType::AAAA] {
-            match ask(*server, name, kind, PATIENCE) {
-                Ok(message) if message.flags.rcode() == Rcode::NOERROR => found.extend(addresses(&message)),
-                Ok(message) => tracing::warn!("{server} says {} to {name} {kind}", message.flags.rcode()),
-                Err(error) => tracing::warn!("cannot ask {server} for {name} {kind}: {error}"),
-            }
-        }
-        if !found.is_empty() {
-            return Some(found);
-        }
-    }
-    None
-}
-
-fn addresses(message: &Message) -> impl Iterator<Item = SocketAddr> {
-    let address = |data: &RData| match data {
-        RData::A(v4) => Some(IpAddr::from(*v4)),
-        RData::Aaaa(v6) => Some(IpAddr::from(*v6)),
-        _ => None,
-    };
-    let found = message.records().answer.iter().filter_map(move |record| address(&record.data));
-    found.map(|ip| SocketAddr::new(ip, PORT))
 }
 
 #[cfg(test)]

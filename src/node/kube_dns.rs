@@ -44,6 +44,9 @@ pub enum KubeDnsError {
         /// The word.
         server: String,
     },
+    /// A server of a stub domain is nothing that can be asked.
+    #[error("stubDomains: `{0}` is neither an IP address nor a name, nor one of them with a port")]
+    Stub(String),
     /// More than three upstream servers.
     #[error("upstreamNameservers: {0} servers, at most {MOST_UPSTREAMS} are allowed")]
     TooMany(usize),
@@ -63,13 +66,13 @@ impl KubeDns {
             if servers.is_empty() {
                 return Err(KubeDnsError::NoServer(domain.clone()));
             }
-            check_servers("stubDomains", servers)?;
+            check_servers("stubDomains", servers, |server| is_address(server) || host_and_port(server).is_some())?;
         }
         let upstreams: Vec<String> = json(data, "upstreamNameservers")?;
         if upstreams.len() > MOST_UPSTREAMS {
             return Err(KubeDnsError::TooMany(upstreams.len()));
         }
-        check_servers("upstreamNameservers", &upstreams)?;
+        check_servers("upstreamNameservers", &upstreams, is_address)?;
         let federations = data.get("federations").is_some_and(|text| !text.trim().is_empty());
         Ok(Self { stub_domains, upstreams, federations })
     }
@@ -82,12 +85,31 @@ fn json<T: DeserializeOwned + Default>(data: &BTreeMap<String, String>, key: &'s
     }
 }
 
-fn check_servers(key: &'static str, servers: &[String]) -> Result<(), KubeDnsError> {
-    let wrong = |server: &&String| server.parse::<IpAddr>().is_err() && server.parse::<SocketAddr>().is_err();
-    match servers.iter().find(wrong) {
+fn check_servers(key: &'static str, servers: &[String], good: impl Fn(&str) -> bool) -> Result<(), KubeDnsError> {
+    match servers.iter().find(|server| !good(server)) {
+        Some(server) if key == "stubDomains" => Err(KubeDnsError::Stub(server.clone())),
         Some(server) => Err(KubeDnsError::Server { key, server: server.clone() }),
         None => Ok(()),
     }
+}
+
+fn is_address(server: &str) -> bool {
+    server.parse::<IpAddr>().is_ok() || server.parse::<SocketAddr>().is_ok()
+}
+
+/// The name and the port of a server that is given by name; `None` if it is an address, or neither.
+pub(super) fn host_and_port(server: &str) -> Option<(&str, u16)> {
+    if is_address(server) {
+        return None;
+    }
+    let (host, port) = match server.split_once(':') {
+        Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
+        None => (server, 53),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    // What ends with digits alone is an address with a mistake.
+    let named = host.rsplit('.').next().is_some_and(|label| label.contains(|c: char| !c.is_ascii_digit()));
+    (named && is_domain(host)).then_some((host, port))
 }
 
 /// A subdomain of RFC 1123: what a Kubernetes name may be.
@@ -105,6 +127,23 @@ fn is_domain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_may_have_names() {
+        for (server, expected) in [
+            ("ns.a.b", Some(("ns.a.b", 53))),
+            ("ns.a.b.:5353", Some(("ns.a.b", 5353))),
+            ("10.0.0.1", None),
+            ("[fd00::1]:53", None),
+            ("10.0.0.1:0x", None),
+            ("ns.a.b:0", None),
+            ("ns.a.b:53:53", None),
+            ("tls://9.9.9.9", None),
+            ("/etc/resolv.conf", None),
+        ] {
+            assert_eq!(host_and_port(server), expected, "{server}");
+        }
+    }
 
     fn read(pairs: &[(&str, &str)]) -> Result<KubeDns, KubeDnsError> {
         KubeDns::parse(&pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect())
@@ -129,9 +168,14 @@ mod tests {
                 stub(r#"{"a_b": ["1.1.1.1"]}"#),
                 "stubDomains: `a_b` is no domain in small letters such as `corp.example`",
             ),
-            (stub(r#"{"a.b": ["ns.a.b"]}"#), "stubDomains: `ns.a.b` is neither an IP address nor one with a port"),
+            (stub(r#"{"a.b": ["ns a.b"]}"#), {
+                "stubDomains: `ns a.b` is neither an IP address nor a name, nor one of them with a port"
+            }),
             (stub(r#"{"a.b": ["1.1.1.1:99999"]}"#), {
-                "stubDomains: `1.1.1.1:99999` is neither an IP address nor one with a port"
+                "stubDomains: `1.1.1.1:99999` is neither an IP address nor a name, nor one of them with a port"
+            }),
+            (stub(r#"{"a.b": ["1.1.1.256"]}"#), {
+                "stubDomains: `1.1.1.256` is neither an IP address nor a name, nor one of them with a port"
             }),
             (upstreams(r#"["1.1.1.1","1.1.1.2","1.1.1.3","1.1.1.4"]"#), {
                 "upstreamNameservers: 4 servers, at most 3 are allowed"

@@ -4,6 +4,7 @@
 //!   local.rs        the addresses to listen on
 //!   template.rs     base Corefile + kube_dns.rs (the ConfigMap) → Corefile
 //!     outage.rs     what the Corefile says for the time when the cluster's DNS is away
+//!     names.rs      servers that the ConfigMap names
 //!     renderer.rs   follows both files; the last good one goes on
 //!   host.rs         prepare, keep, leave
 //!     device/       the device that holds the addresses
@@ -27,6 +28,7 @@ mod iptables;
 mod kube_dns;
 mod local;
 mod metrics;
+mod names;
 mod nft;
 mod outage;
 mod presence;

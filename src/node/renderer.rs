@@ -1,6 +1,6 @@
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Instant};
 
-use super::{KubeDns, Pillars, SetupErrors, config_map, selftest, template::render};
+use super::{KubeDns, Pillars, SetupErrors, config_map, names::Names, selftest, template::render};
 
 /// Says what is wrong with a Corefile.
 pub type Check = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -21,6 +21,7 @@ pub struct Renderer {
     errors: SetupErrors,
     seen: Option<Seen>,
     kube_dns: KubeDns,
+    names: Names,
     current: String,
 }
 
@@ -41,7 +42,8 @@ pub enum Look {
 }
 
 impl Renderer {
-    /// Reads the files for the first time. A broken ConfigMap counts as absent and is followed all the same.
+    /// Reads the files for the first time. A broken ConfigMap counts as absent and is followed all the same. Servers that
+    /// it names are looked up later: nobody may be there to ask.
     ///
     /// # Errors
     /// The template makes no good Corefile: there is nothing to serve.
@@ -52,7 +54,8 @@ impl Renderer {
         errors: SetupErrors,
     ) -> Result<(Self, String), String> {
         let (kube_dns, current) = (KubeDns::default(), String::new());
-        let mut renderer = Self { sources, pillars, check, errors, seen: None, kube_dns, current };
+        let names = Names::of_the_node(&pillars);
+        let mut renderer = Self { sources, pillars, check, errors, seen: None, kube_dns, names, current };
         let seen = renderer.read();
         let template = seen.template.clone()?;
         let kube_dns = renderer.usable(&seen.kube_dns).unwrap_or_default();
@@ -73,17 +76,23 @@ impl Renderer {
         Ok((renderer, text))
     }
 
-    /// Looks at the files again.
+    /// Looks at the files again, and for the servers that they name. May wait for other name servers.
     pub fn look(&mut self) -> Look {
         let seen = self.read();
-        if self.seen.as_ref() == Some(&seen) {
+        let kube_dns = match self.seen.as_ref() == Some(&seen) {
+            true => None,
+            false => Some(self.usable(&seen.kube_dns).unwrap_or_else(|| self.kube_dns.clone())),
+        };
+        let (moved, unknown) = self.names.refresh(kube_dns.as_ref().unwrap_or(&self.kube_dns), Instant::now());
+        for name in unknown {
+            self.complain(&format!("ConfigMap kube-dns: stubDomains: nobody knows an address of `{name}`"));
+        }
+        if kube_dns.is_none() && !moved {
             return Look::Same;
         }
+        let kube_dns = kube_dns.unwrap_or_else(|| self.kube_dns.clone());
         let composed = match &seen.template {
-            Ok(template) => {
-                let kube_dns = self.usable(&seen.kube_dns).unwrap_or_else(|| self.kube_dns.clone());
-                self.compose(template, &kube_dns).map(|text| (text, kube_dns))
-            }
+            Ok(template) => self.compose(template, &kube_dns).map(|text| (text, kube_dns)),
             Err(error) => Err(error.clone()),
         };
         self.seen = Some(seen);
@@ -131,7 +140,7 @@ impl Renderer {
     }
 
     fn compose(&self, template: &str, kube_dns: &KubeDns) -> Result<String, String> {
-        let mut text = render(template, &self.pillars, kube_dns).map_err(|error| error.to_string())?;
+        let mut text = render(template, &self.pillars, &self.names.filled(kube_dns)).map_err(|error| error.to_string())?;
         let tested = selftest::bound(&text, &self.pillars.local);
         text.push_str(&selftest::block(&tested, self.pillars.port));
         (self.check)(&text)?;
@@ -200,6 +209,21 @@ mod tests {
             files.write(file, text);
             assert_eq!((renderer.look(), errors.config_map.get()), (expected, complaints), "{file}: {text}");
         }
+    }
+
+    #[test]
+    fn servers_with_names_are_no_condition_of_a_start() {
+        let files = Files::new("names");
+        files.write("base", "good");
+        files.write("kube-dns/stubDomains", r#"{"a.example": ["ns.a.example"], "b.example": ["10.0.0.1"]}"#);
+        let (mut renderer, text, errors) = files.start().unwrap();
+        assert!(text.contains("b.example:53 {") && !text.contains("a.example"), "{text}");
+        renderer.names = Names::new(Box::new(|name| if name == "ns.a.example" { vec![[10, 0, 0, 2].into()] } else { vec![] }));
+        assert!(matches!(renderer.look(), Look::New(text) if text.contains("forward . 10.0.0.2:53")));
+        assert_eq!((renderer.look(), errors.config_map.get()), (Look::Same, 0));
+        files.write("kube-dns/stubDomains", r#"{"a.example": ["nowhere.example"]}"#);
+        assert!(matches!(renderer.look(), Look::New(text) if text == "good"));
+        assert_eq!((renderer.look(), errors.config_map.get()), (Look::Same, 1));
     }
 
     #[test]
