@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     asker::{Asker, Tally},
-    namespaces::{CLUSTER_IP, ENDPOINT, OTHER_ENDPOINT, Proxy, UPSTREAM_IP, World},
+    namespaces::{CLUSTER_IP, ENDPOINT, NAMES, OTHER_ENDPOINT, Proxy, UPSTREAM_IP, World},
     server::{directory, eventually, pause, subject},
 };
 
@@ -175,6 +175,16 @@ impl Node {
         let start = Instant::now();
         let output = self.world.try_shell("pod", &format!("dig +time=6 +tries=1 @{CLUSTER_IP} {question}"));
         (String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed().as_millis())
+    }
+
+    /// Memory of an instance, kB: all of it, what is its own, and what is of files.
+    fn memory(&mut self, number: usize) -> [usize; 3] {
+        let path = format!("/proc/{}/status", self.world.child(number).id());
+        let status = fs::read_to_string(path).expect("a process");
+        ["VmRSS:", "RssAnon:", "RssFile:"].map(|word| {
+            let line = status.lines().find_map(|line| line.strip_prefix(word)).expect("a line");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        })
     }
 
     fn unready(&self) -> bool {
@@ -354,6 +364,11 @@ fn what_others_do_to_the_host_is_repaired_or_named() {
     assert_eq!(node.pod(CLUSTER_IP, "google.com"), "192.0.2.80", "the last good one goes on");
     node.write("kube-dns/stubDomains", r#"{"google.com": ["10.244.9.9"]}"#);
     eventually("it is taken over", Duration::from_secs(10), || node.pod(CLUSTER_IP, "google.com").is_empty());
+    node.write("kube-dns/stubDomains", "{}");
+    eventually("it goes again", Duration::from_secs(10), || node.pod(CLUSTER_IP, "google.com") == "192.0.2.80");
+    // A server by its name, which the cluster's DNS knows.
+    node.write("kube-dns/stubDomains", r#"{"google.com": ["pods.kube-system.svc.cluster.local"]}"#);
+    eventually("it is found", Duration::from_secs(10), || node.pod(CLUSTER_IP, "google.com").is_empty());
     assert_eq!(node.end(number, "QUIT"), Some(0));
 }
 
@@ -458,7 +473,9 @@ fn an_endpoint_that_is_gone_leaves_the_fallback() {
 #[ignore = "needs root and network namespaces: `make e2e`"]
 fn names_of_the_cluster_outlive_its_dns() {
     // How the cluster's DNS goes: its port is closed, or its node is not there.
-    for (what, line) in [("closed", "iptables -A INPUT -p tcp -j REJECT --reject-with tcp-reset"), ("gone", "ip link set eth0 down")] {
+    for (what, line) in
+        [("closed", "iptables -A INPUT -p tcp -j REJECT --reject-with tcp-reset"), ("gone", "ip link set eth0 down")]
+    {
         let mut node = Node::build(Proxy::Nftables);
         let template = fs::read_to_string(node.path("Corefile.base")).expect("a template");
         assert!(template.contains("success 9984 30"));
@@ -521,7 +538,10 @@ fn misses_spread_over_the_endpoints_and_come_back_when_one_goes() {
     // A pod of the cluster's DNS goes, with all its connections.
     node.world.shell("dns", &format!("ip addr del {OTHER_ENDPOINT}/24 dev eth0"));
     let rule = format!("ip daddr {UPSTREAM_IP} tcp dport 53 dnat to {ENDPOINT}");
-    node.world.shell("node", &format!("nft flush chain ip kube-proxy nat-output; nft add rule ip kube-proxy nat-output {rule}"));
+    node.world.shell(
+        "node",
+        &format!("nft flush chain ip kube-proxy nat-output; nft add rule ip kube-proxy nat-output {rule}"),
+    );
     let answered = misses(&node, 400);
     assert!(answered >= 390, "{answered} of 400 while connections were found out to be dead");
     assert_eq!(misses(&node, 800), 400);
@@ -618,7 +638,10 @@ fn the_manifest_serves_with_its_rights_alone() {
     let objects = manifest();
     let container = &kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0];
     let security = &container["securityContext"];
-    assert_eq!((&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+        (&json!(true), &json!(false))
+    );
     let rights: Vec<String> =
         words(&security["capabilities"]["add"]).iter().map(|name| format!("+{}", name.to_lowercase())).collect();
     let mut node = Node::build(Proxy::Nftables);
@@ -646,4 +669,25 @@ fn the_manifest_serves_with_its_rights_alone() {
     assert_eq!(told, "1 running: everything goes when the last one ends\n");
     assert_eq!(node.end(number, "TERM"), Some(0));
     assert_eq!(node.traces(), "");
+}
+
+#[test]
+#[ignore = "needs root and network namespaces: `make e2e`"]
+fn a_million_queries_over_ten_thousand_names_take_16_megabytes() {
+    let mut node = Node::build(Proxy::Nftables);
+    let number = node.start("");
+    let names: String = (0..NAMES).map(|number| format!("n{number}.default.svc.cluster.local A\n")).collect();
+    node.write("names", &names);
+    let idle = node.memory(number);
+    let line = format!("dnsperf -s {CLUSTER_IP} -d {} -n 100 -c 20 -q 100", node.path("names").display());
+    let told = node.world.shell("pod", &line);
+    let after = node.memory(number);
+    eprintln!("idle {idle:?}, after a million queries {after:?}\n{told}");
+    let completed = told.lines().find(|line| line.contains("Queries completed")).expect("dnsperf's report");
+    assert!(completed.contains("1000000 ("), "{completed}");
+    // What the debugging build needs says nothing.
+    if cfg!(not(debug_assertions)) {
+        assert!(after[0] <= 16 * 1024, "{} kB of anonymous and {} kB of file memory", after[1], after[2]);
+    }
+    assert_eq!(node.end(number, "TERM"), Some(0));
 }

@@ -187,7 +187,8 @@ fn endpoints(
 ) -> Result<Endpoints, String> {
     let servers = cluster_dns.unwrap_or_default().split(' ').filter_map(|ip| ip.parse::<IpAddr>().ok());
     let servers = servers.filter(|ip| !local.iter().any(|address| address == *ip));
-    let mut endpoints = Endpoints { servers: servers.map(|ip| SocketAddr::new(ip, 53)).collect(), ..Endpoints::default() };
+    let mut endpoints =
+        Endpoints { servers: servers.map(|ip| SocketAddr::new(ip, 53)).collect(), ..Endpoints::default() };
     let list = parsed.value("fallbackdns").unwrap_or_default();
     for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let address = word.parse().or_else(|_| word.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));

@@ -119,7 +119,8 @@ mod tests {
         let mut names = Names::new(Box::new(move |name| {
             asked.lock().unwrap().get(name).into_iter().flat_map(|ip| ip.parse()).collect()
         }));
-        let stub = |domain: &str, servers: &[&str]| (domain.to_owned(), servers.iter().map(|s| (*s).to_owned()).collect());
+        let stub =
+            |domain: &str, servers: &[&str]| (domain.to_owned(), servers.iter().map(|s| (*s).to_owned()).collect());
         let stub_domains =
             [stub("a.example", &["10.1.1.1:5353", "ns.a.example:54"]), stub("b.example", &["ns.b.example"])].into();
         let kube_dns = KubeDns { stub_domains, ..KubeDns::default() };
@@ -135,7 +136,8 @@ mod tests {
             *dns.lock().unwrap() = [("ns.a.example", a), ("ns.b.example", b)].into();
             let (found, unknown) = names.refresh(&kube_dns, start + Duration::from_secs(second));
             let filled = names.filled(&kube_dns).stub_domains;
-            let filled: Vec<_> = filled.iter().map(|(domain, servers)| format!("{domain} {}", servers.join(" "))).collect();
+            let filled: Vec<_> =
+                filled.iter().map(|(domain, servers)| format!("{domain} {}", servers.join(" "))).collect();
             assert_eq!((found, filled.join(", ").as_str()), (changed, expected), "second {second}");
             assert_eq!(unknown, lost, "second {second}");
         }

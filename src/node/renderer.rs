@@ -140,7 +140,8 @@ impl Renderer {
     }
 
     fn compose(&self, template: &str, kube_dns: &KubeDns) -> Result<String, String> {
-        let mut text = render(template, &self.pillars, &self.names.filled(kube_dns)).map_err(|error| error.to_string())?;
+        let mut text =
+            render(template, &self.pillars, &self.names.filled(kube_dns)).map_err(|error| error.to_string())?;
         let tested = selftest::bound(&text, &self.pillars.local);
         text.push_str(&selftest::block(&tested, self.pillars.port));
         (self.check)(&text)?;
@@ -218,7 +219,8 @@ mod tests {
         files.write("kube-dns/stubDomains", r#"{"a.example": ["ns.a.example"], "b.example": ["10.0.0.1"]}"#);
         let (mut renderer, text, errors) = files.start().unwrap();
         assert!(text.contains("b.example:53 {") && !text.contains("a.example"), "{text}");
-        renderer.names = Names::new(Box::new(|name| if name == "ns.a.example" { vec![[10, 0, 0, 2].into()] } else { vec![] }));
+        renderer.names =
+            Names::new(Box::new(|name| if name == "ns.a.example" { vec![[10, 0, 0, 2].into()] } else { vec![] }));
         assert!(matches!(renderer.look(), Look::New(text) if text.contains("forward . 10.0.0.2:53")));
         assert_eq!((renderer.look(), errors.config_map.get()), (Look::Same, 0));
         files.write("kube-dns/stubDomains", r#"{"a.example": ["nowhere.example"]}"#);
