@@ -201,7 +201,7 @@ impl World {
 
     /// The first address that a server gives for a name, asked from a place; words such as `+tcp` may stand behind it.
     pub(crate) fn ask(&self, place: &str, server: &str, question: &str) -> String {
-        let output = self.try_shell(place, &format!("dig +short +time=2 +tries=1 @{server} {question}"));
+        let output = self.try_shell(place, &format!("dig +short +time=4 +tries=1 @{server} {question}"));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().next().filter(|line| !line.starts_with(';')).unwrap_or_default().to_owned()
     }
