@@ -44,8 +44,7 @@ impl Fallback {
 
     /// Writes the table again if somebody has removed it; says whether it had to.
     pub(super) fn ensure(&self) -> Result<bool, NftError> {
-        let endpoints: Vec<_> = self.written.iter().copied().collect();
-        if endpoints.is_empty() || self.nft.has_fallback(&self.local, &endpoints)? {
+        if self.written.is_empty() || self.nft.has_fallback()? {
             return Ok(false);
         }
         self.write().map(|()| true)
