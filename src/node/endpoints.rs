@@ -55,7 +55,7 @@ impl Endpoints {
 pub(super) fn follow(endpoints: Endpoints) -> watch::Receiver<BTreeSet<SocketAddr>> {
     let (sender, receiver) = watch::channel(endpoints.fixed.iter().copied().collect());
     let mut search = match (endpoints.name, endpoints.fixed.is_empty()) {
-        (Some(name), _) => Search::Name { name, fixed: endpoints.fixed, servers: endpoints.servers },
+        (Some(name), _) => Search::Name { name: Box::new(name), fixed: endpoints.fixed, servers: endpoints.servers },
         (None, true) => Search::Witness(Witness::new(endpoints.servers)),
         (None, false) => {
             // What is said once and for all needs no search; the sender must live as long as somebody listens.
@@ -91,7 +91,7 @@ pub(super) fn follow(endpoints: Endpoints) -> watch::Receiver<BTreeSet<SocketAdd
 }
 
 enum Search {
-    Name { name: Name, fixed: Vec<SocketAddr>, servers: Vec<SocketAddr> },
+    Name { name: Box<Name>, fixed: Vec<SocketAddr>, servers: Vec<SocketAddr> },
     Witness(Witness),
 }
 
