@@ -138,7 +138,7 @@ impl World {
         for (place, server, name) in
             [("dns", ENDPOINT, "kubernetes.default.svc.cluster.local"), ("net", "198.51.100.53", "google.com")]
         {
-            eventually(place, Duration::from_secs(10), || !self.ask(place, server, name).is_empty());
+            eventually(place, Duration::from_secs(30), || !self.ask(place, server, name).is_empty());
         }
     }
 
