@@ -712,10 +712,10 @@ fn without_nftables_the_iptables_programs_hold_the_rules() {
     let line = format!("cc -shared -fPIC -o {} {} -ldl", library.display(), source.display());
     node.world.shell("node", &line);
     let command = node.command("");
-    let library = library.display().to_string();
-    let environment = [("KUBE_DNS_UPSTREAM_SERVICE_HOST", UPSTREAM_IP), ("LD_PRELOAD", library.as_str())];
+    let environment = [("KUBE_DNS_UPSTREAM_SERVICE_HOST", UPSTREAM_IP)];
+    let command = format!("env LD_PRELOAD={} {command}", library.display());
     node.instances = 1;
-    let number = node.world.start("node", "node-1", &format!("env {command}"), &environment);
+    let number = node.world.start("node", "node-1", &command, &environment);
     eventually("the node cache is ready", Duration::from_secs(30), || !node.unready());
     let log = node.world.log("node-1");
     for words in
