@@ -173,7 +173,7 @@ impl Node {
     /// What dig says of a question from the pod: the whole reply, and how many milliseconds it took.
     fn dig(&self, question: &str) -> (String, u128) {
         let start = Instant::now();
-        let output = self.world.try_shell("pod", &format!("dig +time=6 +tries=1 @{CLUSTER_IP} {question}"));
+        let output = self.world.try_shell("pod", &format!("dig +time=10 +tries=1 @{CLUSTER_IP} {question}"));
         (String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed().as_millis())
     }
 
