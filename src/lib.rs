@@ -22,6 +22,7 @@
 pub mod corefile;
 pub mod http;
 pub mod metrics;
+pub mod versions;
 pub mod wire;
 // floor 1: the machines, and how plugins meet
 pub mod cache;

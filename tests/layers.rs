@@ -11,15 +11,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("corefile", &[]),
     ("metrics", &[]),
     ("http", &[]),
-    ("chain", &["wire", "corefile", "metrics", "http"]),
-    ("cache", &["wire", "metrics"]),
+    ("versions", &[]),
+    ("chain", &["wire", "corefile", "metrics", "http", "versions"]),
+    ("cache", &["wire", "metrics", "versions"]),
     ("upstream", &["wire", "metrics"]),
-    ("kubernetes", &["wire", "metrics"]),
-    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes"]),
+    ("kubernetes", &["wire", "metrics", "versions"]),
+    ("plugins", &["wire", "corefile", "metrics", "http", "versions", "chain", "cache", "upstream", "kubernetes"]),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
-    ("server", &["wire", "corefile", "metrics", "http", "chain"]),
+    ("server", &["wire", "corefile", "metrics", "http", "versions", "chain"]),
     ("node", &["wire", "metrics"]),
     (
         "commands",

@@ -86,12 +86,8 @@ impl Entry {
     }
 
     /// When its life ends.
-    pub(super) fn until(&self) -> Instant {
+    pub fn until(&self) -> Instant {
         self.born + self.ttl
-    }
-
-    pub(super) fn packet_as_kept(&self) -> Packet {
-        self.packet.clone()
     }
 
     /// What is left of its life.
@@ -106,7 +102,7 @@ impl Entry {
     /// The answer with its TTLs set to so many seconds. Parts of a second count as a whole one: a TTL is shown until
     /// its last second is over.
     pub fn packet(&self, ttl: Duration) -> Packet {
-        aged(self.packet.clone(), ttl)
+        self.packet.clone().with_ttl(ttl.as_secs() as u32 + u32::from(ttl.subsec_nanos() > 0))
     }
 
     /// Whether the last attempt to fetch it again failed less than `pause` ago.
@@ -122,11 +118,6 @@ impl Entry {
         upkeep.last_hit = Some(now);
         upkeep.hits
     }
-}
-
-/// A packet with its TTLs set to what is left, parts of a second counting as a whole one.
-pub(super) fn aged(packet: Packet, left: Duration) -> Packet {
-    packet.with_ttl(left.as_secs() as u32 + u32::from(left.subsec_nanos() > 0))
 }
 
 impl Drop for Entry {

@@ -22,7 +22,8 @@ impl Key {
         let bits = u8::from(query.dnssec_ok()) | u8::from(query.flags.checking_disabled()) << 1;
         bytes.extend_from_slice(&[type_high, type_low, class_high, class_low, bits]);
         // Length octets are below 64, where letters start.
-        bytes.extend(question.name.wire().iter().map(u8::to_ascii_lowercase));
+        bytes.extend_from_slice(question.name.wire());
+        bytes[5..].make_ascii_lowercase();
         let hash = HASHER.hash_one(bytes.as_slice());
         Self { bytes, hash }
     }
@@ -31,7 +32,8 @@ impl Key {
         &self.bytes
     }
 
-    pub(super) const fn hash(&self) -> u64 {
+    /// A number that is nearly always another one for another key.
+    pub const fn hash(&self) -> u64 {
         self.hash
     }
 }

@@ -26,4 +26,4 @@ pub use entry::{Age, Entry};
 pub use flight::{Boarding, Flights};
 pub use key::Key;
 pub use refresh::Refresh;
-pub use store::{AnswerCache, Bounds, Fresh, Half, Kept};
+pub use store::{AnswerCache, Bounds, Half, Kept};

@@ -1,59 +1,26 @@
 //! Each thread's own copy of what is asked often: a hit takes no lock and writes nothing that another core reads, but
 //! for the reference counts of the answer itself.
 
-use std::{cell::RefCell, time::Instant};
+use std::cell::RefCell;
 
 use smallvec::SmallVec;
 
-use super::{Fresh, Half, Kept, Key};
-use crate::wire::Packet;
+use super::{Kept, Key};
 
 /// Places of a thread. A key has two, side by side; whoever is asked later takes one.
-const PLACES: usize = 4096;
-/// Longer answers are not copied: a thread holds on to 4 MiB at most.
+const PLACES: usize = 1024;
+/// Longer answers are not copied: a thread holds on to 1 MiB at most.
 const LONGEST: usize = 1024;
 /// After so many hits the store is asked again, so that it knows what is in use when somebody has to go.
 const HITS: u8 = 64;
 
 struct Place {
     store: u64,
-    epoch: u32,
+    version: u32,
     hits: u8,
     /// In place, so that comparing it touches no other memory.
     key: SmallVec<[u8; 48]>,
-    /// What to give while it is fresh, so that the entry need not be looked at.
-    ready: Option<Ready>,
     kept: Kept,
-}
-
-struct Ready {
-    packet: Packet,
-    until: Instant,
-    half: Half,
-}
-
-impl Ready {
-    /// An answer with data goes before one without, if it is fresh.
-    fn of(kept: &Kept) -> Option<Self> {
-        let (entry, half) = match (&kept.success, &kept.denial) {
-            (Some(entry), _) => (entry, Half::Success),
-            (None, Some(entry)) => (entry, Half::Denial),
-            (None, None) => return None,
-        };
-        Some(Self { packet: entry.packet_as_kept(), until: entry.until(), half })
-    }
-}
-
-/// The answer of the thread's own copy, if it has one that is fresh at `now`.
-pub(super) fn fresh(store: u64, epoch: u32, key: &Key, now: Instant) -> Option<Fresh> {
-    PLACES_OF_THREAD.with_borrow_mut(|places| {
-        let place =
-            places[position(places, store, key)?].as_mut().filter(|place| place.epoch == epoch && place.hits < HITS)?;
-        let ready = place.ready.as_ref()?;
-        let left = ready.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
-        place.hits += 1;
-        Some(Fresh { packet: ready.packet.clone(), half: ready.half, left })
-    })
 }
 
 /// The two places of a key.
@@ -72,13 +39,13 @@ thread_local! {
     static PLACES_OF_THREAD: RefCell<Box<[Option<Place>]>> = RefCell::new((0..PLACES).map(|_| None).collect());
 }
 
-/// What is kept under a key: from the thread's copy if the store's counter for it still stands at `epoch`, else from
+/// What is kept under a key: from the thread's copy if the store is still at `version`, else from
 /// `ask`.
-pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept) -> Kept {
+pub(super) fn find(store: u64, version: u32, key: &Key, ask: impl FnOnce() -> Kept) -> Kept {
     PLACES_OF_THREAD.with_borrow_mut(|places| {
         let at = position(places, store, key);
         if let Some(place) = at.and_then(|at| places[at].as_mut())
-            && place.epoch == epoch
+            && place.version == version
             && place.hits < HITS
         {
             place.hits += 1;
@@ -91,7 +58,7 @@ pub(super) fn find(store: u64, epoch: u32, key: &Key, ask: impl FnOnce() -> Kept
         })];
         if !kept.is_empty() && kept.size() <= LONGEST {
             let key = SmallVec::from_slice(key.bytes());
-            *place = Some(Place { store, epoch, hits: 0, key, ready: Ready::of(&kept), kept: kept.clone() });
+            *place = Some(Place { store, version, hits: 0, key, kept: kept.clone() });
         } else if at.is_some() {
             *place = None;
         }

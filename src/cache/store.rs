@@ -1,18 +1,15 @@
 use std::{
     sync::{
         Arc,
-        atomic::{
-            AtomicI64, AtomicU32, AtomicU64,
-            Ordering::{Acquire, Relaxed, Release},
-        },
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
 
-use super::{Age, Entry, Key, Storable, entry::aged, near};
-use crate::{metrics::Counter, wire::Packet};
+use super::{Age, Entry, Key, Storable, near};
+use crate::{metrics::Counter, versions::Versions, wire::Packet};
 
 /// An answer of up to this many octets counts as one towards the capacity, a longer one as several: a store is
 /// bounded in memory, whatever is put into it.
@@ -20,8 +17,8 @@ const UNIT: usize = 512;
 /// Parts with a lock of their own. Each takes its share of [`Bounds`], so that there must not be too many: the longest
 /// answer that is kept is as long as a share.
 const SHARDS: usize = 16;
-/// Counters that tell a thread when its own copy is out of date; keys share them.
-const EPOCHS: usize = 4096;
+/// Numbers that tell a thread when its own copy is out of date; keys share them.
+const VERSIONS: usize = 4096;
 
 /// Which half of the store an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,29 +59,13 @@ impl Kept {
     }
 }
 
-/// An answer that is good as it is.
-#[derive(Debug)]
-pub struct Fresh {
-    pub(super) packet: Packet,
-    /// Which half it stands in.
-    pub half: Half,
-    pub(super) left: Duration,
-}
-
-impl Fresh {
-    /// The answer, its TTLs set to what is left of them.
-    pub fn packet(self) -> Packet {
-        aged(self.packet, self.left)
-    }
-}
-
 /// Answers in two halves of bounded size.
 pub struct AnswerCache {
     number: u64,
     success: Part,
     denial: Part,
     stale: Duration,
-    epochs: Box<[AtomicU32]>,
+    versions: Arc<Versions>,
 }
 
 struct Part {
@@ -132,7 +113,7 @@ impl AnswerCache {
             success: Part::new(bounds.success, success),
             denial: Part::new(bounds.denial, denial),
             stale: bounds.stale,
-            epochs: (0..EPOCHS).map(|_| AtomicU32::new(0)).collect(),
+            versions: Arc::new(Versions::new(VERSIONS)),
         }
     }
 
@@ -143,20 +124,14 @@ impl AnswerCache {
         }
     }
 
-    fn epoch(&self, key: &Key) -> &AtomicU32 {
-        &self.epochs[key.hash() as usize % EPOCHS]
-    }
-
-    /// The answer of this thread's own copy, if it has a fresh one: as [`AnswerCache::find`] for those who only want to give
-    /// it away, at the least cost.
-    pub fn fresh(&self, key: &Key, now: Instant) -> Option<Fresh> {
-        near::fresh(self.number, self.epoch(key).load(Acquire), key, now)
+    /// Moves on when what is kept under a key changes; keys share numbers.
+    pub const fn versions(&self) -> &Arc<Versions> {
+        &self.versions
     }
 
     /// What is kept under a key. What is asked often comes from the thread's own copy, without a lock.
     pub fn find(&self, key: &Key) -> Kept {
-        let epoch = self.epoch(key).load(Acquire);
-        near::find(self.number, epoch, key, || Kept {
+        near::find(self.number, self.versions.of(key.hash()), key, || Kept {
             success: self.success.entries.get(key.bytes()),
             denial: self.denial.entries.get(key.bytes()),
         })
@@ -167,13 +142,13 @@ impl AnswerCache {
         let part = self.part(storable.half);
         let entry = Entry::new(packet, storable, now, earlier).counted(&part.bytes);
         part.entries.insert(key.bytes().into(), Arc::new(entry));
-        self.epoch(key).fetch_add(1, Release);
+        self.versions.advance(key.hash());
     }
 
     /// Forgets an answer.
     pub fn forget(&self, half: Half, key: &Key) {
         if self.part(half).entries.remove(key.bytes()).is_some() {
-            self.epoch(key).fetch_add(1, Release);
+            self.versions.advance(key.hash());
         }
     }
 

@@ -1,6 +1,9 @@
 use std::{net::SocketAddr, time::Instant};
 
-use crate::wire::{Query, Question};
+use crate::{
+    versions::Seen,
+    wire::{Query, Question},
+};
 
 /// Everything that is known of a query on its way through a chain.
 #[derive(Debug, Clone)]
@@ -17,6 +20,8 @@ pub struct Context {
     pub start: Instant,
     /// Which listener and zone it was routed to.
     pub place: Place,
+    /// What the plugin that answered has read, for [`super::Plugin::again`].
+    pub seen: Seen,
     /// How many plugins of the chain the query has passed: those hear of the response and of its leaving.
     pub(super) passed: usize,
     /// How many questions of our own this one is below the client's.
@@ -57,7 +62,18 @@ pub struct Place {
 impl Context {
     /// A context at the start of a chain.
     pub fn new(query: Query, peer: SocketAddr, local: SocketAddr, transport: Transport, start: Instant) -> Self {
-        Self { query, peer, local, transport, start, place: Place::default(), passed: 0, depth: 0, instead: None }
+        Self {
+            query,
+            peer,
+            local,
+            transport,
+            start,
+            place: Place::default(),
+            seen: Seen::default(),
+            passed: 0,
+            depth: 0,
+            instead: None,
+        }
     }
 
     /// How many questions of our own this one is below the client's.
@@ -78,7 +94,7 @@ impl Context {
     /// The same query at the start of a chain again, its own question in force.
     #[must_use]
     pub fn into_fresh(self) -> Self {
-        Self { passed: 0, instead: None, ..self }
+        Self { passed: 0, instead: None, seen: Seen::default(), ..self }
     }
 
     /// The largest answer that the client can take, in octets.

@@ -1,6 +1,11 @@
-use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::SocketAddr,
+    sync::OnceLock,
+    time::Duration,
+};
 
-use super::Transport;
+use super::{Tally, Transport};
 use crate::{
     metrics::{Counter, CounterFamily, Histogram, HistogramFamily, Registry, SIZE_BUCKETS, TIME_BUCKETS},
     wire::{Rcode, RecordType},
@@ -135,52 +140,103 @@ pub struct DnsHandles {
 impl DnsHandles {
     /// Counts an exchange.
     pub fn observe(&self, exchange: &Exchange) {
-        let [server, zone, view] = self.labels.each_ref().map(String::as_str);
-        let proto = exchange.transport.as_str();
-        let tcp = usize::from(exchange.transport == Transport::Tcp);
-        self.request(exchange, proto, tcp);
-        let duration = || self.families.duration.with_label_values(&[server, zone, view]);
-        self.duration.get_or_init(duration).observe(exchange.duration.as_secs_f64());
+        self.request(exchange).inc();
+        self.duration().observe(exchange.duration.as_secs_f64());
         if exchange.dnssec_ok {
-            self.with_do.get_or_init(|| self.families.with_do.with_label_values(&[server, zone, view])).inc();
+            self.with_do().inc();
         }
-        let size = || self.families.request_size.with_label_values(&[server, zone, view, proto]);
-        self.request_size[tcp].get_or_init(size).observe(exchange.request_size as f64);
-        let size = || self.families.response_size.with_label_values(&[server, zone, view, proto]);
-        self.response_size[tcp].get_or_init(size).observe(exchange.response_size as f64);
-        self.response(exchange);
+        let [request, response] = self.sizes(exchange.transport);
+        request.observe(exchange.request_size as f64);
+        response.observe(exchange.response_size as f64);
+        self.response(exchange, Counter::inc);
     }
 
-    fn request(&self, exchange: &Exchange, proto: &str, tcp: usize) {
-        let [server, zone, view] = self.labels.each_ref().map(String::as_str);
+    /// Counts exchanges that differ from this one in their duration only.
+    pub fn recurring(&self, exchange: &Exchange) -> Tally {
+        let (request, response) = (self.request(exchange).clone(), self.response(exchange, Counter::clone));
+        let with_do = exchange.dnssec_ok.then(|| self.with_do().clone());
+        // Summed up in place, so that many answers cost what one does.
+        let duration = self.duration().local();
+        let [request_size, response_size] = self.sizes(exchange.transport).map(Histogram::local);
+        let (request_octets, response_octets) = (exchange.request_size as f64, exchange.response_size as f64);
+        let count = move |times, took: Duration| {
+            request.inc_by(times);
+            response.inc_by(times);
+            if let Some(with_do) = &with_do {
+                with_do.inc_by(times);
+            }
+            for _ in 0..times {
+                duration.observe(took.as_secs_f64());
+                request_size.observe(request_octets);
+                response_size.observe(response_octets);
+            }
+            duration.flush();
+            request_size.flush();
+            response_size.flush();
+        };
+        Tally { identity: self.identity(exchange), count: Box::new(count) }
+    }
+
+    fn identity(&self, exchange: &Exchange) -> u64 {
+        let Exchange { peer, record_type, dnssec_ok, request_size, response_size, rcode, plugin, .. } = *exchange;
+        let mut hasher = DefaultHasher::new();
+        std::ptr::from_ref(self).addr().hash(&mut hasher);
+        (peer.ip().to_canonical().is_ipv6(), exchange.transport, record_type, dnssec_ok).hash(&mut hasher);
+        (request_size, response_size, rcode.0, plugin).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn place(&self) -> [&str; 3] {
+        self.labels.each_ref().map(String::as_str)
+    }
+
+    fn duration(&self) -> &Histogram {
+        self.duration.get_or_init(|| self.families.duration.with_label_values(&self.place()))
+    }
+
+    fn with_do(&self) -> &Counter {
+        self.with_do.get_or_init(|| self.families.with_do.with_label_values(&self.place()))
+    }
+
+    /// Of requests and of responses.
+    fn sizes(&self, transport: Transport) -> [&Histogram; 2] {
+        let tcp = usize::from(transport == Transport::Tcp);
+        let [server, zone, view] = self.place();
+        let labels = [server, zone, view, transport.as_str()];
+        let of = |family: &HistogramFamily| family.with_label_values(&labels);
+        [
+            self.request_size[tcp].get_or_init(|| of(&self.families.request_size)),
+            self.response_size[tcp].get_or_init(|| of(&self.families.response_size)),
+        ]
+    }
+
+    fn request(&self, exchange: &Exchange) -> &Counter {
         let ipv6 = match exchange.peer {
             SocketAddr::V4(_) => false,
             SocketAddr::V6(peer) => peer.ip().to_ipv4_mapped().is_none(),
         };
         let known = TYPES.iter().position(|&known| known == exchange.record_type);
-        let lane = tcp * 2 + usize::from(ipv6);
-        let cell = &self.requests[lane * (TYPES.len() + 1) + known.unwrap_or(TYPES.len())];
-        cell.get_or_init(|| {
-            let family = if ipv6 { "2" } else { "1" };
+        let lane = usize::from(exchange.transport == Transport::Tcp) * 2 + usize::from(ipv6);
+        self.requests[lane * (TYPES.len() + 1) + known.unwrap_or(TYPES.len())].get_or_init(|| {
+            let [server, zone, view] = self.place();
+            let (proto, family) = (exchange.transport.as_str(), if ipv6 { "2" } else { "1" });
             let kind = known.and_then(|at| TYPES[at].mnemonic()).unwrap_or("other");
             self.families.requests.with_label_values(&[server, zone, view, proto, family, kind])
         })
-        .inc();
     }
 
-    fn response(&self, exchange: &Exchange) {
-        let [server, zone, view] = self.labels.each_ref().map(String::as_str);
+    fn response<R>(&self, exchange: &Exchange, use_counter: impl FnOnce(&Counter) -> R) -> R {
         let counter = || {
-            let rcode = exchange.rcode.to_string();
+            let ([server, zone, view], rcode) = (self.place(), exchange.rcode.to_string());
             self.families.responses.with_label_values(&[server, zone, view, &rcode, exchange.plugin])
         };
         let places = self.responses.get(usize::from(exchange.rcode.0)).into_iter().flatten();
         for place in places {
             let (plugin, fast) = place.get_or_init(|| (exchange.plugin, counter()));
             if *plugin == exchange.plugin {
-                return fast.inc();
+                return use_counter(fast);
             }
         }
-        counter().inc();
+        use_counter(&counter())
     }
 }

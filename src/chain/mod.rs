@@ -11,6 +11,7 @@
 //! A plugin that must wait for somebody returns [`Step::Wait`]; the walk is parked and goes on when its future is
 //! done. Start reading at [`Plugin`]; `walk.rs` is the loop, `directive.rs` is how a Corefile word becomes a plugin.
 
+mod again;
 mod block;
 mod context;
 mod directive;
@@ -21,6 +22,7 @@ mod zones;
 
 use std::{future::Future, pin::Pin};
 
+pub use again::{Again, Tally, Terms};
 pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started};
 pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys, Parse};
@@ -57,6 +59,12 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// The bytes have left: log, count. Called for the same plugins as `response`.
     fn sent(&self, _cx: &Context, _sent: &Sent<'_>) {}
+
+    /// Whether the same bytes may leave once more when the same query comes. Called for the plugins that the query has
+    /// passed and for the one that answered at once. Who does not know better is asked each time.
+    fn again(&self, _cx: &Context, _sent: &Sent<'_>) -> Again {
+        Again::Never
+    }
 }
 
 /// What a plugin does with a query.

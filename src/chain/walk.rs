@@ -13,7 +13,7 @@ use crate::{
 
 /// The plugins of one server block in the order of the directive table.
 pub struct Chain {
-    links: Box<[Box<dyn Plugin>]>,
+    pub(super) links: Box<[Box<dyn Plugin>]>,
     panics: Counter,
     catch_panics: bool,
 }

@@ -1,6 +1,6 @@
 //! Lookup and index become records: what exists, what has no data, what is not there.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, net::IpAddr, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -10,8 +10,11 @@ use super::{
     index::{Half, Index},
     object::{Endpoint, Port, Service, ServiceKind, Slice, dashed},
 };
-use crate::wire::{
-    Body, Name, NameRef, Origin, Prefix, Question, RData, Rcode, Record, RecordType, Records, Response, Section,
+use crate::{
+    versions::Seen,
+    wire::{
+        Body, Name, NameRef, Origin, Prefix, Question, RData, Rcode, Record, RecordType, Records, Response, Section,
+    },
 };
 
 /// How a cluster is answered: what the stanza says, as far as answers depend on it.
@@ -79,12 +82,15 @@ struct Asking<'a> {
     /// Labels of the question left of the zone.
     above: usize,
     ttl: u32,
+    /// What of the index has been read.
+    seen: &'a RefCell<Seen>,
 }
 
-/// Answers a question for `zone`, which holds it.
-pub fn answer(index: &Index, policy: &Policy, zone: &Name, question: &Question) -> Answer {
+/// Answers a question for `zone`, which holds it, and notes what was read for it.
+pub fn answer(index: &Index, policy: &Policy, zone: &Name, question: &Question, seen: &mut Seen) -> Answer {
     let Some(above) = question.name.labels_above(zone) else { return Answer::Nowhere };
     let multicluster = policy.multicluster.contains(zone);
+    let read = RefCell::new(std::mem::take(seen));
     let asking = Asking {
         index,
         policy,
@@ -92,15 +98,25 @@ pub fn answer(index: &Index, policy: &Policy, zone: &Name, question: &Question) 
         dialect: Dialect { multicluster, zonal: policy.zonal },
         above,
         ttl: policy.ttl,
+        seen: &read,
     };
-    asking.answer(zone, question)
+    let answer = asking.answer(zone, question);
+    *seen = read.into_inner();
+    answer
 }
 
 /// The SOA of a zone below which a question stands, for negative answers.
-pub fn denial(index: &Index, policy: &Policy, zone: &Name, question: &Question, rcode: Rcode) -> Response {
+pub fn denial(
+    index: &Index,
+    policy: &Policy,
+    zone: &Name,
+    question: &Question,
+    rcode: Rcode,
+    seen: &mut Seen,
+) -> Response {
     let above = question.name.labels_above(zone).unwrap_or(0);
     let half = if policy.multicluster.contains(zone) { &index.imported } else { &index.local };
-    empty(apex::soa(above, policy.ttl, half.serial()), rcode)
+    empty(apex::soa(above, policy.ttl, half.serial(seen)), rcode)
 }
 
 fn empty(soa: Record, rcode: Rcode) -> Response {
@@ -186,8 +202,12 @@ impl Asking<'_> {
         }
     }
 
+    fn zone_soa(&self) -> Record {
+        apex::soa(self.above, self.ttl, self.half.serial(&mut self.seen.borrow_mut()))
+    }
+
     fn no_data(&self) -> Answer {
-        Answer::Here(empty(apex::soa(self.above, self.ttl, self.half.serial()), Rcode::NOERROR))
+        Answer::Here(empty(self.zone_soa(), Rcode::NOERROR))
     }
 
     fn or_no_data(&self, answer: Section, additional: Section) -> Answer {
@@ -196,7 +216,7 @@ impl Asking<'_> {
 
     /// The apex has an SOA; below it a question for one never has data, and never NXDOMAIN.
     fn soa(&self) -> Response {
-        let soa = apex::soa(self.above, self.ttl, self.half.serial());
+        let soa = self.zone_soa();
         if self.above > 0 { empty(soa, Rcode::NOERROR) } else { live(Section::from_iter([soa]), Section::new()) }
     }
 
@@ -210,6 +230,7 @@ impl Asking<'_> {
                     &self.policy.own_addresses,
                     self.above,
                     self.ttl,
+                    &mut self.seen.borrow_mut(),
                     |slice, endpoint| self.endpoint_labels(slice, endpoint),
                 );
                 Some(self.or_no_data(answer, additional))
@@ -231,7 +252,7 @@ impl Asking<'_> {
 
     fn exposed(&self, namespace: &[u8]) -> bool {
         (self.policy.namespaces.is_empty() || self.policy.namespaces.contains(namespace))
-            && self.index.has_namespace(namespace)
+            && self.index.has_namespace(namespace, &mut self.seen.borrow_mut())
     }
 
     fn find(&self, name: &Name) -> Option<Found> {
@@ -252,12 +273,13 @@ impl Asking<'_> {
             return None;
         }
         let address = pod_address(label)?;
-        let known = self.policy.pods == PodMode::Insecure || self.index.has_pod(namespace, address);
+        let known = self.policy.pods == PodMode::Insecure
+            || self.index.has_pod(namespace, address, &mut self.seen.borrow_mut());
         known.then_some(Found::Pod(address))
     }
 
     fn service(&self, name: &ServiceName<'_>) -> Option<Found> {
-        let service = self.half.service(name.namespace, name.service)?;
+        let service = self.half.service(name.namespace, name.service, &mut self.seen.borrow_mut())?;
         let ports = match &name.part {
             Part::Port { port, protocol } => {
                 PortFilter { port: SmallVec::from_slice(port), protocol: SmallVec::from_slice(protocol) }
@@ -270,7 +292,9 @@ impl Asking<'_> {
             }
             (ServiceKind::External(_), _) => None,
             (ServiceKind::Addresses(addresses), part) => {
-                if self.policy.ignore_empty && !self.half.has_endpoint(name.namespace, name.service) {
+                if self.policy.ignore_empty
+                    && !self.half.has_endpoint(name.namespace, name.service, &mut self.seen.borrow_mut())
+                {
                     return None;
                 }
                 if let Part::Endpoint { .. } = part {
@@ -284,7 +308,7 @@ impl Asking<'_> {
     }
 
     fn endpoints(&self, name: &ServiceName<'_>, ports: PortFilter) -> Option<Found> {
-        let slices = self.half.slices(name.namespace, name.service);
+        let slices = self.half.slices(name.namespace, name.service, &mut self.seen.borrow_mut());
         let filter = match &name.part {
             Part::Whole | Part::Port { .. } => EndpointFilter::All,
             Part::Endpoint { name, cluster } => {
@@ -506,7 +530,8 @@ impl Asking<'_> {
             Record::of_question(self.ttl, RData::Ptr(name.into()))
         };
         let index = &self.index.local;
-        if let Some(service) = index.service_of(address) {
+        let service = index.service_of(address, &mut self.seen.borrow_mut());
+        if let Some(service) = service {
             if !visible(&service.namespace) {
                 return Answer::Nowhere;
             }
@@ -514,7 +539,8 @@ impl Asking<'_> {
             return Answer::Here(live(Section::from_iter([pointer(&Prefix::of(labels))]), Section::new()));
         }
         let mut answer = Section::new();
-        for slice in index.slices_of(address).iter().filter(|slice| visible(&slice.namespace)) {
+        let slices = index.slices_of(address, &mut self.seen.borrow_mut());
+        for slice in slices.iter().filter(|slice| visible(&slice.namespace)) {
             for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.addresses.contains(&address)) {
                 let labels = match self.known_name(endpoint) {
                     Some(name) => self.labels_of(name, slice),

@@ -4,7 +4,10 @@ use super::{
     index::Index,
     object::{Endpoint, ServiceKind, Slice},
 };
-use crate::wire::{NameRef, Prefix, RData, Record, Section, Soa};
+use crate::{
+    versions::Seen,
+    wire::{NameRef, Prefix, RData, Record, Section, Soa},
+};
 
 /// The version of the DNS schema that `dns-version` states.
 pub(super) const VERSION: &str = "1.1.0";
@@ -37,13 +40,14 @@ pub(super) fn name_servers(
     own: &[IpAddr],
     above: usize,
     ttl: u32,
+    seen: &mut Seen,
     endpoint_labels: impl Fn(&Slice, &Endpoint) -> Prefix,
 ) -> (Section, Section) {
     let tail = above as u8;
     let mut targets: Vec<(Prefix, IpAddr)> = Vec::new();
     for &address in own {
-        for slice in index.local.slices_of(address) {
-            targets.extend(in_front_of(index, &slice, &endpoint_labels));
+        for slice in index.local.slices_of(address, seen) {
+            targets.extend(in_front_of(index, &slice, seen, &endpoint_labels));
         }
     }
     if targets.is_empty() {
@@ -67,9 +71,10 @@ pub(super) fn name_servers(
 fn in_front_of(
     index: &Index,
     slice: &Arc<Slice>,
+    seen: &mut Seen,
     endpoint_labels: impl Fn(&Slice, &Endpoint) -> Prefix,
 ) -> Vec<(Prefix, IpAddr)> {
-    let Some(service) = index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes()) else {
+    let Some(service) = index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes(), seen) else {
         return Vec::new();
     };
     match &service.kind {

@@ -15,12 +15,15 @@ use smallvec::SmallVec;
 use super::object::{
     Meta, Pod, Service, ServiceKind, Slice, WatchedImport, WatchedNamespace, WatchedPod, WatchedService, WatchedSlice,
 };
+use crate::versions::{Seen, Versions};
 
 /// How many locks the readers are spread over.
 const SHARDS: usize = 64;
+/// Numbers that tell when what was read has changed; keys of all maps share them.
+const VERSIONS: usize = 16_384;
 
 /// What the cluster is, in memory: one writer per kind, many readers. A reader holds a lock only while it takes a
-/// reference; a re-list changes only what differs.
+/// reference, and may note what it has read; a re-list changes only what differs.
 pub struct Index {
     /// Services of this cluster with their slices.
     pub local: Half,
@@ -29,16 +32,17 @@ pub struct Index {
     namespaces: Shards<Box<[u8]>, ()>,
     pods: Shards<IpAddr, SmallVec<[Arc<Pod>; 1]>>,
     known: Mutex<Known>,
+    versions: Arc<Versions>,
 }
 
 /// One set of services: this cluster's, or the imported ones.
-#[derive(Default)]
 pub struct Half {
     services: Shards<Box<[u8]>, Arc<Service>>,
     slices: Shards<Box<[u8]>, SmallVec<[Arc<Slice>; 2]>>,
     service_ips: Shards<IpAddr, Arc<Service>>,
     endpoint_ips: Shards<IpAddr, SmallVec<[Arc<Slice>; 1]>>,
     serial: AtomicU32,
+    versions: Arc<Versions>,
 }
 
 /// What is known by object, for the writers.
@@ -85,36 +89,44 @@ impl<T> Kept<T> {
 struct Shards<K, V> {
     parts: Box<[RwLock<HashMap<K, V>>]>,
     hasher: RandomState,
-}
-
-impl<K, V> Default for Shards<K, V> {
-    fn default() -> Self {
-        Self { parts: (0..SHARDS).map(|_| RwLock::default()).collect(), hasher: RandomState::new() }
-    }
+    versions: Arc<Versions>,
 }
 
 impl<K: Hash + Eq, V> Shards<K, V> {
-    fn part<Q: Hash + ?Sized>(&self, key: &Q) -> &RwLock<HashMap<K, V>> {
-        &self.parts[self.hasher.hash_one(key) as usize % SHARDS]
+    fn new(versions: &Arc<Versions>) -> Self {
+        let parts = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self { parts, hasher: RandomState::new(), versions: Arc::clone(versions) }
     }
 
-    fn read<Q, R>(&self, key: &Q, read: impl FnOnce(&V) -> R) -> Option<R>
+    fn place<Q: Hash + ?Sized>(&self, key: &Q) -> (u64, &RwLock<HashMap<K, V>>) {
+        let hash = self.hasher.hash_one(key);
+        // Bits that the choice of the part has not used.
+        (hash >> 32, &self.parts[hash as usize % SHARDS])
+    }
+
+    fn read<Q, R>(&self, key: &Q, seen: &mut Seen, read: impl FnOnce(&V) -> R) -> Option<R>
     where
         K: std::borrow::Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.part(key).read().unwrap_or_else(PoisonError::into_inner).get(key).map(read)
+        let (place, part) = self.place(key);
+        self.versions.note(place, seen);
+        part.read().unwrap_or_else(PoisonError::into_inner).get(key).map(read)
     }
 
     fn insert(&self, key: K, value: V) {
-        self.part(&key).write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
+        let (place, part) = self.place(&key);
+        part.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
+        self.versions.advance(place);
     }
 
     fn change(&self, key: K, change: impl FnOnce(&mut V))
     where
         V: Default,
     {
-        change(self.part(&key).write().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        let (place, part) = self.place(&key);
+        change(part.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        self.versions.advance(place);
     }
 
     /// Changes an entry that is there, and removes it if `change` says that it is empty.
@@ -123,10 +135,13 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         K: std::borrow::Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let mut part = self.part(key).write().unwrap_or_else(PoisonError::into_inner);
+        let (place, part) = self.place(key);
+        let mut part = part.write().unwrap_or_else(PoisonError::into_inner);
         if part.get_mut(key).is_some_and(change) {
             part.remove(key);
         }
+        drop(part);
+        self.versions.advance(place);
     }
 
     fn len(&self) -> usize {
@@ -148,35 +163,52 @@ impl ServiceKey {
 }
 
 impl Half {
+    fn new(versions: &Arc<Versions>) -> Self {
+        Self {
+            services: Shards::new(versions),
+            slices: Shards::new(versions),
+            service_ips: Shards::new(versions),
+            endpoint_ips: Shards::new(versions),
+            serial: AtomicU32::new(0),
+            versions: Arc::clone(versions),
+        }
+    }
+
     /// The service of this name. Both labels in lower case.
-    pub fn service(&self, namespace: &[u8], name: &[u8]) -> Option<Arc<Service>> {
-        self.services.read(ServiceKey::of(namespace, name).0.as_slice(), Arc::clone)
+    pub fn service(&self, namespace: &[u8], name: &[u8], seen: &mut Seen) -> Option<Arc<Service>> {
+        self.services.read(ServiceKey::of(namespace, name).0.as_slice(), seen, Arc::clone)
     }
 
     /// The slices of a service, whether the service is known or not.
-    pub fn slices(&self, namespace: &[u8], name: &[u8]) -> SmallVec<[Arc<Slice>; 2]> {
-        self.slices.read(ServiceKey::of(namespace, name).0.as_slice(), Clone::clone).unwrap_or_default()
+    pub fn slices(&self, namespace: &[u8], name: &[u8], seen: &mut Seen) -> SmallVec<[Arc<Slice>; 2]> {
+        self.slices.read(ServiceKey::of(namespace, name).0.as_slice(), seen, Clone::clone).unwrap_or_default()
     }
 
     /// Whether a service has a ready endpoint.
-    pub fn has_endpoint(&self, namespace: &[u8], name: &[u8]) -> bool {
+    pub fn has_endpoint(&self, namespace: &[u8], name: &[u8], seen: &mut Seen) -> bool {
         let any = |slices: &SmallVec<[Arc<Slice>; 2]>| slices.iter().any(|slice| !slice.endpoints.is_empty());
-        self.slices.read(ServiceKey::of(namespace, name).0.as_slice(), any).unwrap_or(false)
+        self.slices.read(ServiceKey::of(namespace, name).0.as_slice(), seen, any).unwrap_or(false)
     }
 
     /// The service with this cluster address.
-    pub fn service_of(&self, address: IpAddr) -> Option<Arc<Service>> {
-        self.service_ips.read(&address, Arc::clone)
+    pub fn service_of(&self, address: IpAddr, seen: &mut Seen) -> Option<Arc<Service>> {
+        self.service_ips.read(&address, seen, Arc::clone)
     }
 
     /// The slices with an endpoint of this address.
-    pub fn slices_of(&self, address: IpAddr) -> SmallVec<[Arc<Slice>; 1]> {
-        self.endpoint_ips.read(&address, Clone::clone).unwrap_or_default()
+    pub fn slices_of(&self, address: IpAddr, seen: &mut Seen) -> SmallVec<[Arc<Slice>; 1]> {
+        self.endpoint_ips.read(&address, seen, Clone::clone).unwrap_or_default()
     }
 
     /// Unix time in seconds of the last change, for the SOA; 0 before any.
-    pub fn serial(&self) -> u32 {
+    pub fn serial(&self, seen: &mut Seen) -> u32 {
+        self.versions.note(self.serial_place(), seen);
         self.serial.load(Ordering::Relaxed)
+    }
+
+    /// Any number that is the half's own.
+    fn serial_place(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64 / 8
     }
 
     fn put_service(&self, service: &Arc<Service>) {
@@ -236,7 +268,9 @@ impl Half {
     }
 
     fn touch(&self, now: u32) {
-        self.serial.store(now, Ordering::Relaxed);
+        if self.serial.swap(now, Ordering::Relaxed) != now {
+            self.versions.advance(self.serial_place());
+        }
     }
 }
 
@@ -277,24 +311,31 @@ impl Default for Index {
 impl Index {
     /// An empty index.
     pub fn new() -> Self {
+        let versions = Arc::new(Versions::new(VERSIONS));
         Self {
-            local: Half::default(),
-            imported: Half::default(),
-            namespaces: Shards::default(),
-            pods: Shards::default(),
+            local: Half::new(&versions),
+            imported: Half::new(&versions),
+            namespaces: Shards::new(&versions),
+            pods: Shards::new(&versions),
             known: Mutex::default(),
+            versions,
         }
     }
 
+    /// Move on when what was read changes.
+    pub const fn versions(&self) -> &Arc<Versions> {
+        &self.versions
+    }
+
     /// Whether a Namespace of this name is known. In lower case.
-    pub fn has_namespace(&self, name: &[u8]) -> bool {
-        self.namespaces.read(name, |()| ()).is_some()
+    pub fn has_namespace(&self, name: &[u8], seen: &mut Seen) -> bool {
+        self.namespaces.read(name, seen, |()| ()).is_some()
     }
 
     /// Whether a pod of this namespace has this address.
-    pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
+    pub fn has_pod(&self, namespace: &[u8], address: IpAddr, seen: &mut Seen) -> bool {
         let any = |pods: &SmallVec<[Arc<Pod>; 1]>| pods.iter().any(|pod| pod.namespace.as_bytes() == namespace);
-        self.pods.read(&address, any).unwrap_or(false)
+        self.pods.read(&address, seen, any).unwrap_or(false)
     }
 
     /// How many objects are kept, by kind.

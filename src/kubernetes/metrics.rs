@@ -7,7 +7,10 @@ use super::{
     object::{ServiceKind, Watched as _, WatchedSlice},
     watch::Observer,
 };
-use crate::metrics::{Counter, CounterFamily, HistogramFamily, Registry};
+use crate::{
+    metrics::{Counter, CounterFamily, HistogramFamily, Registry},
+    versions::Seen,
+};
 
 /// What is counted of a watched cluster.
 pub(super) struct ClusterMetrics {
@@ -75,7 +78,9 @@ impl Observer<WatchedSlice> for SliceDelay {
             return;
         };
         let Some(slice) = object.local() else { return };
-        let Some(service) = self.index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes()) else {
+        let Some(service) =
+            self.index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes(), &mut Seen::default())
+        else {
             return;
         };
         let kind = match service.kind {

@@ -5,6 +5,7 @@ use super::{
     manifests::{Objects, Selection},
     object::{WatchedNamespace, WatchedService, WatchedSlice},
 };
+use crate::versions::Seen;
 
 const ALL: Selection = Selection { objects: None, namespaces: None, endpoints: true, pods: true, imports: true };
 
@@ -29,20 +30,31 @@ fn picture(index: &Index) -> String {
     let mut lines = Vec::new();
     for number in 0..6 {
         let name = format!("s{number}");
-        let service = index.local.service(b"one", name.as_bytes()).map(|service| format!("{:?}", service.kind));
+        let service = index
+            .local
+            .service(b"one", name.as_bytes(), &mut Seen::default())
+            .map(|service| format!("{:?}", service.kind));
         let mut slices: Vec<String> = index
             .local
-            .slices(b"one", name.as_bytes())
+            .slices(b"one", name.as_bytes(), &mut Seen::default())
             .iter()
             .map(|slice| slice.endpoints.iter().map(|e| format!("{:?}", e.addresses)).collect::<String>())
             .collect();
         slices.sort();
-        lines.push(format!("{name}: {service:?} {slices:?} {}", index.local.has_endpoint(b"one", name.as_bytes())));
+        lines.push(format!(
+            "{name}: {service:?} {slices:?} {}",
+            index.local.has_endpoint(b"one", name.as_bytes(), &mut Seen::default())
+        ));
     }
     for last in 0..8u8 {
         for address in [IpAddr::from([10, 96, 0, last]), IpAddr::from([10, 244, 0, last])] {
-            let owner = index.local.service_of(address).map(|service| service.name.clone());
-            let mut slices: Vec<_> = index.local.slices_of(address).iter().map(|slice| slice.service.clone()).collect();
+            let owner = index.local.service_of(address, &mut Seen::default()).map(|service| service.name.clone());
+            let mut slices: Vec<_> = index
+                .local
+                .slices_of(address, &mut Seen::default())
+                .iter()
+                .map(|slice| slice.service.clone())
+                .collect();
             slices.sort();
             lines.push(format!("{address}: {owner:?} {slices:?}"));
         }
@@ -120,16 +132,16 @@ fn relist(
 #[test]
 fn the_serial_moves_only_when_something_changes() {
     let index = Index::new();
-    assert_eq!(index.local.serial(), 0);
+    assert_eq!(index.local.serial(&mut Seen::default()), 0);
     service("a", "10.96.0.1").apply(&index, 100);
-    assert_eq!(index.local.serial(), 100);
+    assert_eq!(index.local.serial(&mut Seen::default()), 100);
     assert!(!service("a", "10.96.0.1").apply(&index, 200), "the same again");
     WatchedNamespace::named("two").apply(&index, 300);
-    assert_eq!(index.local.serial(), 100);
+    assert_eq!(index.local.serial(&mut Seen::default()), 100);
     slice("x", "a", &["10.244.0.1"]).apply(&index, 400);
-    assert_eq!((index.local.serial(), index.imported.serial()), (400, 0));
+    assert_eq!((index.local.serial(&mut Seen::default()), index.imported.serial(&mut Seen::default())), (400, 0));
     service("a", "10.96.0.1").delete(&index, 500);
-    assert_eq!(index.local.serial(), 500);
+    assert_eq!(index.local.serial(&mut Seen::default()), 500);
 }
 
 #[test]
@@ -165,11 +177,11 @@ metadata: {name: other}
     objects.add("text", text).unwrap();
     let index = Index::new();
     objects.apply(&index, &ALL, 1);
-    assert!(index.local.service(b"one", b"upper").is_some(), "names are in small letters");
-    assert!(!index.local.has_endpoint(b"one", b"odd"));
-    assert!(!index.local.has_endpoint(b"one", b"wrong"));
-    assert!(index.local.slices_of("10.0.0.1".parse().unwrap()).is_empty());
-    assert!(index.has_namespace(b"one"));
+    assert!(index.local.service(b"one", b"upper", &mut Seen::default()).is_some(), "names are in small letters");
+    assert!(!index.local.has_endpoint(b"one", b"odd", &mut Seen::default()));
+    assert!(!index.local.has_endpoint(b"one", b"wrong", &mut Seen::default()));
+    assert!(index.local.slices_of("10.0.0.1".parse().unwrap(), &mut Seen::default()).is_empty());
+    assert!(index.has_namespace(b"one", &mut Seen::default()));
 }
 
 #[test]
@@ -191,7 +203,13 @@ fn a_slice_of_a_thousand_endpoints_is_found_by_each_address() {
     let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let index = Index::new();
     slice("big", "big", &texts).apply(&index, 1);
-    assert!(texts.iter().all(|text| index.local.slices_of(text.parse().unwrap()).len() == 1));
+    assert!(texts.iter().all(|text| index.local.slices_of(text.parse().unwrap(), &mut Seen::default()).len() == 1));
     slice("big", "big", &texts[..1]).apply(&index, 2);
-    assert_eq!(texts.iter().filter(|text| !index.local.slices_of(text.parse().unwrap()).is_empty()).count(), 1);
+    assert_eq!(
+        texts
+            .iter()
+            .filter(|text| !index.local.slices_of(text.parse().unwrap(), &mut Seen::default()).is_empty())
+            .count(),
+        1
+    );
 }

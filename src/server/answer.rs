@@ -4,6 +4,7 @@ use std::{cell::RefCell, net::SocketAddr, sync::Arc, time::Instant};
 
 use super::{
     limits::Parking,
+    memo::{self, Memory},
     metrics::{Refusals, RejectReason},
     route::Target,
     site::Site,
@@ -61,6 +62,10 @@ pub(crate) fn handle(
     parking: &Arc<Parking>,
     out: &mut [u8],
 ) -> Handled {
+    let memory = memo::recall(site.number(), &arrival, message, out);
+    if let Memory::Given(length) = memory {
+        return Handled::Reply(length);
+    }
     let query = match Query::parse(message) {
         Ok(query) => query,
         Err(reject) => return refuse_message(site.refusals(), reject, out),
@@ -77,7 +82,16 @@ pub(crate) fn handle(
     };
     cx.place = target.place;
     match target.chain.walk(&mut cx) {
-        Outcome::Answered(response) => Handled::Reply(write(target, &cx, &response, out)),
+        Outcome::Answered(response) => {
+            let length = write(target, &cx, &response, out);
+            if let Memory::Wanted(hash) = memory {
+                let sent = Sent { response: &response, size: length, flags: Flags::of_message(out), now };
+                if let Some(terms) = target.chain.again(&cx, &sent) {
+                    memo::keep(site.number(), &arrival, hash, message, &out[..length], terms);
+                }
+            }
+            Handled::Reply(length)
+        }
         Outcome::Dropped => Handled::Nothing,
         Outcome::Parked(parked) => match parking.enter() {
             Some(place) => Handled::Parked(Box::new(Job { site: Arc::clone(site), parked, cx, place })),

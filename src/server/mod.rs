@@ -13,6 +13,7 @@ mod answer;
 mod duty;
 mod limits;
 mod listen;
+mod memo;
 mod metrics;
 mod reload;
 mod route;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -156,6 +159,7 @@ fn unknown(word: &Token, directives: &[Directive]) -> Error {
 
 /// A running configuration.
 pub(crate) struct Site {
+    number: u64,
     addresses: HashMap<ListenAddress, usize>,
     routes: Vec<Routes>,
     dropped: Vec<DnsHandles>,
@@ -195,6 +199,11 @@ impl Site {
             errors.extend(builder.block(block));
         }
         if errors.is_empty() { Ok(builder.finish()) } else { Err(Errors::new(errors)) }
+    }
+
+    /// Another one for each site.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// The addresses to listen on, in order.
@@ -324,7 +333,9 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(ground: Ground<'a>, fingerprint: String) -> Self {
         let dns = DnsFamilies::register(ground.registry);
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let site = Site {
+            number: NUMBER.fetch_add(1, Relaxed),
             addresses: HashMap::new(),
             routes: Vec::new(),
             dropped: Vec::new(),

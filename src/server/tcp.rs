@@ -18,6 +18,7 @@ use super::{
     answer::{Arrival, Handled, handle},
     duty::Duty,
     limits::Connected,
+    memo,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
 
@@ -88,7 +89,9 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
         let Some((site, listener)) = duty.site() else { break };
         out.resize(MAX_MESSAGE, 0);
         let arrival = Arrival { listener, peer, local, transport: Transport::Tcp, now: Instant::now() };
-        match handle(site, arrival, &query, duty.parking(), &mut out) {
+        let handled = handle(site, arrival, &query, duty.parking(), &mut out);
+        memo::settle();
+        match handled {
             Handled::Nothing => {}
             Handled::Reply(length) => {
                 if answers.send(out[..length].to_vec()).await.is_err() {

@@ -2,6 +2,7 @@ use smallvec::SmallVec;
 
 use super::{
     Body, Edns, Flags, Name, NameRef, Packet, Query, Question, RData, Record, RecordType, Rejected, Response, Section,
+    packet::Entry,
 };
 
 /// The longest message there can be, in octets: TCP's length prefix has two (RFC 1035 section 4.2.2).
@@ -360,42 +361,42 @@ impl<'a> Writer<'a> {
             self.out[at..at + 4].copy_from_slice(&packet.ttl_of(entry).to_be_bytes());
         }
         if let Some(seed) = shuffle {
-            self.shuffle(written, seed);
+            shuffle_addresses(self.out, written, seed);
         }
         (counts, complete)
     }
+}
 
-    /// Exchanges the data of address records of one owner, so that each may come first.
-    fn shuffle(&mut self, entries: &[super::packet::Entry], mut seed: u32) {
-        let address = |kind| matches!(kind, RecordType::A | RecordType::AAAA);
-        for high in 1..entries.len() {
-            let entry = &entries[high];
-            if entry.section != 0 || !address(entry.record_type) {
-                continue;
-            }
-            let first = (0..high).find(|&low| self.same_set(&entries[low], entry)).unwrap_or(high);
-            seed = next_random(seed);
-            let low = first + seed as usize % (high - first + 1);
-            if low != high && self.same_set(&entries[low], entry) {
-                let (a, b) = (data_of(&entries[low]), data_of(entry));
-                let length = a.len();
-                let (left, right) = self.out.split_at_mut(b.start);
-                left[a].swap_with_slice(&mut right[..length]);
-            }
+/// Exchanges the data of address records of one owner in an encoded answer, so that each may come first.
+pub(super) fn shuffle_addresses(message: &mut [u8], entries: &[Entry], mut seed: u32) {
+    let address = |kind| matches!(kind, RecordType::A | RecordType::AAAA);
+    for high in 1..entries.len() {
+        let entry = &entries[high];
+        if entry.section != 0 || !address(entry.record_type) {
+            continue;
         }
-    }
-
-    fn same_set(&self, one: &super::packet::Entry, other: &super::packet::Entry) -> bool {
-        let owner = |entry: &super::packet::Entry| &self.out[usize::from(entry.start)..usize::from(entry.ttl_at)];
-        one.section == other.section
-            && one.record_type == other.record_type
-            && data_of(one).len() == data_of(other).len()
-            && owner(one) == owner(other)
+        let first = (0..high).find(|&low| same_set(message, &entries[low], entry)).unwrap_or(high);
+        seed = next_random(seed);
+        let low = first + seed as usize % (high - first + 1);
+        if low != high && same_set(message, &entries[low], entry) {
+            let (a, b) = (data_of(&entries[low]), data_of(entry));
+            let length = a.len();
+            let (left, right) = message.split_at_mut(b.start);
+            left[a].swap_with_slice(&mut right[..length]);
+        }
     }
 }
 
+fn same_set(message: &[u8], one: &Entry, other: &Entry) -> bool {
+    let owner = |entry: &Entry| &message[usize::from(entry.start)..usize::from(entry.ttl_at)];
+    one.section == other.section
+        && one.record_type == other.record_type
+        && data_of(one).len() == data_of(other).len()
+        && owner(one) == owner(other)
+}
+
 /// Where the data of a record stands: behind TTL and RDLENGTH.
-fn data_of(entry: &super::packet::Entry) -> std::ops::Range<usize> {
+fn data_of(entry: &Entry) -> std::ops::Range<usize> {
     usize::from(entry.ttl_at) + 6..usize::from(entry.end)
 }
 

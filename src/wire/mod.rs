@@ -13,6 +13,7 @@ mod name;
 mod packet;
 mod query;
 mod record;
+mod repeat;
 mod response;
 mod types;
 
@@ -29,5 +30,6 @@ pub use name::{Labels, MAX_NAME, Name, NameError};
 pub use packet::{Entry, Packet, PacketHeader};
 pub use query::{Flags, Query, Question, Reject, Rejected};
 pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
+pub use repeat::Repeat;
 pub use response::{Body, Failure, Kind, Origin, Records, Response};
 pub use types::{Class, Opcode, Rcode, RecordType};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, Storable, classify},
-    chain::{Context, Transport, ZoneSet},
+    chain::{Context, Terms, Transport, ZoneSet},
     wire::{Body, Ede, Failure, Opcode, Origin, Packet, Question, Rcode, Response},
 };
 
@@ -100,9 +100,20 @@ impl Keeper {
         usable.then_some(Found { half, entry, age })
     }
 
-    /// Whether a fresh answer is given as it is: nobody counts its hits, and its TTLs age.
-    pub(super) const fn is_plain(&self) -> bool {
-        self.prefetch.is_none() && !self.keep_ttl
+    /// On which terms a hit may be given again without asking: none if hits of entries are counted.
+    pub(super) fn hit_again(&self, cx: &Context) -> Option<Terms> {
+        if self.prefetch.is_some() {
+            return None;
+        }
+        let found = self.find(&Key::of(cx.question(), &cx.query), cx.start)?;
+        let Age::Fresh(_) = found.age else { return None };
+        Some(Terms {
+            source: Some((Arc::clone(self.store.versions()), cx.seen.clone())),
+            until: Some(found.entry.until()),
+            aging: !self.keep_ttl,
+            tally: Some(self.metrics(cx).tally(Some(found.half))),
+            ..Terms::default()
+        })
     }
 
     /// Counts a hit, and says whether it is time to fetch the answer again.
@@ -223,7 +234,7 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn stored(packet: Packet) -> Response {
+fn stored(packet: Packet) -> Response {
     let ede = packet.extended_error().cloned();
     Response { origin: Origin::Stored, ede, ..Response::packet(packet) }
 }

@@ -2,6 +2,7 @@ use std::sync::Weak;
 
 use crate::{
     cache::{AnswerCache, Half},
+    chain::Tally,
     metrics::{Counter, Registry},
 };
 
@@ -31,6 +32,19 @@ impl Metrics {
             stale: counter("coredns_cache_served_stale_total", "Answers given after their end."),
             hits: ["success", "denial"].map(|half| hits.with_label_values(&[server, half, zones, ""])),
         }
+    }
+
+    /// Counts requests that hit this half, or miss.
+    pub(super) fn tally(&self, hit: Option<Half>) -> Tally {
+        let outcome = hit.map_or(&self.misses, |half| self.hits(half)).clone();
+        let requests = self.requests.clone();
+        let place = std::ptr::from_ref(self).addr() as u64;
+        let identity = place.wrapping_mul(3).wrapping_add(hit.map_or(0, |half| 1 + half as u64));
+        let count = move |times, _| {
+            requests.inc_by(times);
+            outcome.inc_by(times);
+        };
+        Tally { identity, count: Box::new(count) }
     }
 
     pub(super) const fn hits(&self, half: Half) -> &Counter {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     cache::{Age, Boarding, Key, Refresh},
-    chain::{Asker, Context, Directive, Plugin, Rest, Step, Transport, Waiting},
+    chain::{Again, Asker, Context, Directive, Plugin, Rest, Sent, Step, Terms, Transport, Waiting},
     wire::{Origin, Rcode, Response},
 };
 use config::Stale;
@@ -36,13 +36,7 @@ impl Plugin for CachePlugin {
         let metrics = self.0.metrics(cx);
         metrics.requests.inc();
         let key = Key::of(question, &cx.query);
-        // Nearly all hits end here. The others need to know more of the entry.
-        if self.0.is_plain()
-            && let Some(fresh) = self.0.store.fresh(&key, cx.start)
-        {
-            metrics.hits(fresh.half).inc();
-            return keeper::stored(fresh.packet()).into();
-        }
+        self.0.store.versions().note(key.hash(), &mut cx.seen);
         let Some(found) = self.0.find(&key, cx.start) else {
             metrics.misses.inc();
             return Step::Next;
@@ -91,6 +85,18 @@ impl Plugin for CachePlugin {
             Origin::Live => self.0.cap(response),
             Origin::Fetched => self.0.keep(cx, response, None),
             Origin::Stored => {}
+        }
+    }
+
+    fn again(&self, cx: &Context, sent: &Sent<'_>) -> Again {
+        if !self.0.is_for(cx) {
+            return Again::Always;
+        }
+        match sent.response.origin {
+            // Past this plugin: it has counted, and will have nothing to say next time either.
+            Origin::Live => Again::On(Terms { tally: Some(self.0.metrics(cx).tally(None)), ..Terms::default() }),
+            Origin::Stored => self.0.hit_again(cx).map_or(Again::Never, Again::On),
+            Origin::Fetched => Again::Never,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use tracing::Level;
 
 use crate::{
-    chain::{Context, Directive, Plugin},
+    chain::{Again, Context, Directive, Plugin, Sent},
     wire::{Question, Rcode, Response},
 };
 use config::Pattern;
@@ -109,5 +109,9 @@ impl Plugin for ErrorLog {
         if let Some(cause) = &response.cause {
             self.log(response.rcode, cx.question(), &cause.to_string());
         }
+    }
+
+    fn again(&self, _: &Context, sent: &Sent<'_>) -> Again {
+        if sent.response.cause.is_some() { Again::Never } else { Again::Always }
     }
 }

@@ -7,11 +7,12 @@ use std::{net::IpAddr, sync::Arc};
 use nix::ifaddrs::getifaddrs;
 
 use crate::{
-    chain::{Context, Directive, Plugin, Rest, Server, Step, ZoneSet},
+    chain::{Again, Context, Directive, Plugin, Rest, Sent, Server, Step, Terms, ZoneSet},
     kubernetes::{
         Cluster,
         answer::{self, Answer, Policy},
     },
+    versions::Seen,
     wire::{Body, Ede, Failure, Name, Origin, Query, Question, Rcode, Records, Response, Section},
 };
 
@@ -34,21 +35,37 @@ impl Plugin for Kubernetes {
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         let question = cx.question();
         let Some(zone) = self.zones.find(&question.name) else { return Step::Next };
-        match answer::answer(self.cluster.index(), &self.policy, zone, question) {
+        let mut seen = Seen::default();
+        let answer = answer::answer(self.cluster.index(), &self.policy, zone, question, &mut seen);
+        let step = match answer {
             Answer::Here(response) => Step::Answer(response),
-            Answer::Nowhere => self.nowhere(zone, question),
+            Answer::Nowhere => self.nowhere(zone, question, &mut seen),
             Answer::Elsewhere { chain, target } => self.ask_elsewhere(cx, chain, target),
+        };
+        cx.seen = seen;
+        step
+    }
+
+    fn again(&self, cx: &Context, sent: &Sent<'_>) -> Again {
+        if self.zones.find(&cx.question().name).is_none() {
+            return Again::Always;
         }
+        // Without all of the cluster's data, what is not there may come without a change of what was read.
+        if sent.response.origin != Origin::Live || !self.cluster.is_synced() {
+            return Again::Never;
+        }
+        let source = Some((Arc::clone(self.cluster.index().versions()), cx.seen.clone()));
+        Again::On(Terms { source, ..Terms::default() })
     }
 }
 
 impl Kubernetes {
     /// The cluster does not know the name. Before it is known whole, nobody can say that it does not exist: neither
     /// NXDOMAIN nor the next plugin, which would hand cluster names to strangers.
-    fn nowhere(&self, zone: &Name, question: &Question) -> Step {
+    fn nowhere(&self, zone: &Name, question: &Question, seen: &mut Seen) -> Step {
         let index = self.cluster.index();
         if !self.cluster.is_synced() {
-            let mut response = answer::denial(index, &self.policy, zone, question, Rcode::SERVFAIL);
+            let mut response = answer::denial(index, &self.policy, zone, question, Rcode::SERVFAIL, seen);
             response.ede = Some(Ede::new(Ede::NOT_READY, "cluster data not loaded yet"));
             response.cause = Some(Box::new(Failure::Cluster("Kubernetes API not synced".into())));
             return response.into();
@@ -56,7 +73,7 @@ impl Kubernetes {
         if self.fallthrough.contains(&question.name) {
             return Step::Next;
         }
-        answer::denial(index, &self.policy, zone, question, Rcode::NXDOMAIN).into()
+        answer::denial(index, &self.policy, zone, question, Rcode::NXDOMAIN, seen).into()
     }
 
     /// Asks the whole server for the target of an alias that leaves the zone, as a client would.

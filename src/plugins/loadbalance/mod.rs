@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    chain::{Context, Directive, Plugin},
+    chain::{Again, Context, Directive, Plugin, Sent, Terms},
     wire::{Body, Name, RData, Rcode, Record, RecordType, Response},
 };
 use weights::Weights;
@@ -45,6 +45,16 @@ fn random() -> u32 {
 impl Plugin for LoadBalance {
     fn name(&self) -> &'static str {
         "loadbalance"
+    }
+
+    fn again(&self, _: &Context, sent: &Sent<'_>) -> Again {
+        if sent.response.rcode != Rcode::NOERROR {
+            return Again::Always;
+        }
+        if !self.prefer.is_empty() || self.weights.is_some() {
+            return Again::Never;
+        }
+        Again::On(Terms { shuffle: true, ..Terms::default() })
     }
 
     fn response(&self, cx: &mut Context, response: &mut Response) {

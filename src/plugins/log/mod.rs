@@ -6,7 +6,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use crate::chain::{Context, Directive, Plugin, Sent};
+use crate::chain::{Again, Context, Directive, Plugin, Sent};
 use rule::Rule;
 
 /// The directive.
@@ -23,10 +23,7 @@ impl Plugin for QueryLog {
 
     fn sent(&self, cx: &Context, sent: &Sent<'_>) {
         let question = cx.question();
-        let Some(rule) = self.rules.iter().find(|rule| rule.zones.contains(&question.name)) else { return };
-        if !rule.classes.take(sent.response.kind(question)) {
-            return;
-        }
+        let Some(rule) = self.rule(cx, sent) else { return };
         let line = rule.format.render(cx, sent);
         let peer = cx.peer.ip().to_canonical();
         tracing::info!(
@@ -48,5 +45,18 @@ impl Plugin for QueryLog {
             duration_seconds = (sent.now - cx.start).as_secs_f64(),
             "{line}"
         );
+    }
+
+    fn again(&self, cx: &Context, sent: &Sent<'_>) -> Again {
+        if self.rule(cx, sent).is_some() { Again::Never } else { Again::Always }
+    }
+}
+
+impl QueryLog {
+    /// The rule by which an answer is logged.
+    fn rule(&self, cx: &Context, sent: &Sent<'_>) -> Option<&Rule> {
+        let question = cx.question();
+        let rule = self.rules.iter().find(|rule| rule.zones.contains(&question.name))?;
+        rule.classes.take(sent.response.kind(question)).then_some(rule)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    chain::{Block, Build, BuildError, Context, Control, Directive, Keys, Plugin, Rest, Step},
+    chain::{Again, Block, Build, BuildError, Context, Control, Directive, Keys, Plugin, Rest, Sent, Step},
     corefile::{Errors, Stanza},
     wire::{Name, RecordType},
 };
@@ -97,6 +97,10 @@ impl Plugin for LoopGuard {
             ));
         }
         Step::Next
+    }
+
+    fn again(&self, cx: &Context, _: &Sent<'_>) -> Again {
+        if cx.question().record_type == RecordType::HINFO { Again::Never } else { Again::Always }
     }
 }
 

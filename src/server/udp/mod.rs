@@ -21,6 +21,7 @@ use tokio::{io::Interest, net::UdpSocket as AsyncSocket, sync::Notify, time::tim
 use super::{
     answer::{Arrival, Finished, Handled, Job, handle},
     duty::Duty,
+    memo,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
 use receive::Receiver;
@@ -138,6 +139,7 @@ impl Desk {
                 }
             }
         }
+        memo::settle();
         self.sender.send(&replies, &self.duty, &self.socket);
     }
 

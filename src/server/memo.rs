@@ -1,0 +1,416 @@
+//! Answers that a worker gives once more without a walk: the same octets were asked a moment ago, every plugin has
+//! agreed to it ([`crate::chain::Plugin::again`]), and nothing that was read for the answer has changed.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    hash::BuildHasher as _,
+    rc::Rc,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+use smallvec::SmallVec;
+
+use super::answer::Arrival;
+use crate::{
+    chain::{Tally, Terms, Transport},
+    versions::{Seen, Versions},
+    wire::Repeat,
+};
+
+/// Places of a thread, in rows of [`ROW`].
+const PLACES: usize = 4096;
+/// An answer may stand in any place of one row.
+const ROW: usize = 8;
+/// Longer queries and answers take the way along the chain; a thread keeps 3 MiB at most.
+const LONGEST_QUERY: usize = 160;
+const LONGEST_ANSWER: usize = 512;
+/// After so many answers the chain is walked once more, so that whoever gave it knows what is in use.
+const TIMES: u8 = 64;
+
+/// Another one in each process, so that nobody can choose queries whose hashes collide.
+static HASHER: LazyLock<foldhash::quality::RandomState> = LazyLock::new(foldhash::quality::RandomState::default);
+
+thread_local! {
+    static MEMO: RefCell<Memo> = RefCell::new(Memo::new());
+}
+
+/// What is known of a query before the chain is walked.
+pub(super) enum Memory {
+    /// The answer stands in the buffer and has this length.
+    Given(usize),
+    /// It has been asked before, and its answer may be worth keeping.
+    Wanted(u64),
+    /// Nothing, or it is time to ask the chain.
+    Nothing,
+}
+
+struct Memo {
+    /// The upper half of the hash of each place's query; 0 if there is none.
+    tags: Box<[[u32; ROW]]>,
+    places: Box<[[Option<Box<Kept>>; ROW]]>,
+    /// The tags of queries that were asked once, the last ones of each row.
+    sighted: Box<[[u32; ROW]]>,
+    /// One for all answers that are counted in the same way.
+    tallies: HashMap<Identity, Rc<Tallies>, foldhash::quality::RandomState>,
+    /// Those with answers that have been given and not been counted yet.
+    given: Vec<Rc<Tallies>>,
+    /// When the first of these was asked for.
+    start: Instant,
+    seed: u32,
+}
+
+/// One piece of memory, as far as usual answers go.
+struct Kept {
+    site: u64,
+    sources: SmallVec<[(Arc<Versions>, Seen); 1]>,
+    until: Option<Instant>,
+    tallies: Rc<Tallies>,
+    lane: Lane,
+    aging: bool,
+    shuffle: bool,
+    times: u8,
+    query: SmallVec<[u8; 64]>,
+    answer: Repeat,
+}
+
+/// What the plugins count of an answer.
+struct Tallies {
+    each: Vec<Tally>,
+    waiting: Cell<u64>,
+}
+
+/// Site, and the identity of each tally.
+type Identity = SmallVec<[u64; 4]>;
+
+/// What an answer or its metrics depend on beside the query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lane {
+    listener: u16,
+    tcp: bool,
+    ipv6: bool,
+}
+
+impl Lane {
+    fn of(arrival: &Arrival) -> Self {
+        Self {
+            listener: arrival.listener as u16,
+            tcp: matches!(arrival.transport, Transport::Tcp),
+            ipv6: arrival.peer.ip().to_canonical().is_ipv6(),
+        }
+    }
+
+    fn number(self) -> u32 {
+        u32::from(self.listener) << 2 | u32::from(self.tcp) << 1 | u32::from(self.ipv6)
+    }
+}
+
+/// Looks whether the answer to a message is known.
+pub(super) fn recall(site: u64, arrival: &Arrival, message: &[u8], out: &mut [u8]) -> Memory {
+    if message.len() > LONGEST_QUERY || message.len() < 12 {
+        return Memory::Nothing;
+    }
+    let lane = Lane::of(arrival);
+    let hash = HASHER.hash_one((&message[2..], lane.number()));
+    MEMO.with_borrow_mut(|memo| memo.recall(site, arrival.now, lane, hash, message, out))
+}
+
+/// Keeps an answer that has just left.
+pub(super) fn keep(site: u64, arrival: &Arrival, hash: u64, message: &[u8], answer: &[u8], mut terms: Vec<Terms>) {
+    if answer.len() > LONGEST_ANSWER {
+        return;
+    }
+    let Some(answer) = Repeat::of(answer) else { return };
+    let tallies: Vec<Tally> = terms.iter_mut().filter_map(|terms| terms.tally.take()).collect();
+    MEMO.with_borrow_mut(|memo| {
+        let kept = Kept {
+            site,
+            until: terms.iter().filter_map(|terms| terms.until).min(),
+            aging: terms.iter().any(|terms| terms.aging),
+            shuffle: terms.iter().any(|terms| terms.shuffle),
+            tallies: memo.tallies(site, tallies),
+            sources: terms.into_iter().filter_map(|terms| terms.source).collect(),
+            lane: Lane::of(arrival),
+            times: 0,
+            query: SmallVec::from_slice(&message[2..]),
+            answer,
+        };
+        if kept.holds() {
+            memo.keep(hash, kept);
+        }
+    });
+}
+
+/// Counts the answers that have been given since the last time. To be called when they leave.
+pub(super) fn settle() {
+    MEMO.with_borrow_mut(|memo| {
+        if memo.given.is_empty() {
+            return;
+        }
+        let took = memo.start.elapsed();
+        for tallies in memo.given.drain(..) {
+            let times = tallies.waiting.take();
+            tallies.each.iter().for_each(|tally| (tally.count)(times, took));
+        }
+    });
+}
+
+impl Kept {
+    /// Whether nothing that was read for the answer has changed.
+    fn holds(&self) -> bool {
+        self.sources.iter().all(|(versions, seen)| versions.still(seen))
+    }
+
+    /// Seconds for its records, if it may be given: `Some(None)` are those that they have.
+    fn ttl(&self, now: Instant) -> Option<Option<u32>> {
+        let Some(until) = self.until else { return Some(None) };
+        let left = until.checked_duration_since(now).filter(|left| *left > Duration::ZERO)?;
+        Some(self.aging.then_some(left.as_secs() as u32 + u32::from(left.subsec_nanos() > 0)))
+    }
+}
+
+const fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
+const fn row(hash: u64) -> usize {
+    hash as usize % (PLACES / ROW)
+}
+
+impl Memo {
+    fn new() -> Self {
+        Self {
+            tags: vec![[0; ROW]; PLACES / ROW].into(),
+            places: (0..PLACES / ROW).map(|_| [const { None }; ROW]).collect(),
+            sighted: vec![[0; ROW]; PLACES / ROW].into(),
+            tallies: HashMap::default(),
+            given: Vec::new(),
+            start: Instant::now(),
+            seed: rand::random(),
+        }
+    }
+
+    fn recall(&mut self, site: u64, now: Instant, lane: Lane, hash: u64, message: &[u8], out: &mut [u8]) -> Memory {
+        let (row, wanted) = (row(hash), tag(hash));
+        let Some(at) = self.tags[row].iter().position(|&tag| tag == wanted) else {
+            let sighted = &mut self.sighted[row];
+            if sighted.contains(&wanted) {
+                return Memory::Wanted(hash);
+            }
+            sighted.rotate_right(1);
+            sighted[0] = wanted;
+            return Memory::Nothing;
+        };
+        let Some(kept) = &mut self.places[row][at] else { return Memory::Nothing };
+        let ttl = kept.ttl(now);
+        if kept.site != site || kept.lane != lane || *kept.query != message[2..] || ttl.is_none() || !kept.holds() {
+            self.tags[row][at] = 0;
+            self.places[row][at] = None;
+            return Memory::Wanted(hash);
+        }
+        kept.times += 1;
+        if kept.times >= TIMES {
+            kept.times = 0;
+            return Memory::Nothing;
+        }
+        if kept.shuffle {
+            self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        }
+        let seed = kept.shuffle.then_some(self.seed);
+        match kept.answer.write(message, ttl.flatten(), seed, out) {
+            Some(length) => {
+                if self.given.is_empty() {
+                    self.start = now;
+                }
+                if kept.tallies.waiting.replace(kept.tallies.waiting.get() + 1) == 0 {
+                    self.given.push(Rc::clone(&kept.tallies));
+                }
+                Memory::Given(length)
+            }
+            None => Memory::Nothing,
+        }
+    }
+
+    fn tallies(&mut self, site: u64, each: Vec<Tally>) -> Rc<Tallies> {
+        if self.tallies.len() >= PLACES {
+            self.tallies.retain(|_, tallies| Rc::strong_count(tallies) > 1);
+        }
+        let identity = std::iter::once(site).chain(each.iter().map(|tally| tally.identity)).collect();
+        let made = || Rc::new(Tallies { each, waiting: Cell::new(0) });
+        Rc::clone(self.tallies.entry(identity).or_insert_with(made))
+    }
+
+    fn keep(&mut self, hash: u64, kept: Kept) {
+        let (row, tag) = (row(hash), tag(hash));
+        let tags = &self.tags[row];
+        let at = tags.iter().position(|&there| there == tag).or_else(|| tags.iter().position(|&there| there == 0));
+        // Any will do: whoever is asked often comes back.
+        let at = at.unwrap_or((hash >> 16) as usize % ROW);
+        self.tags[row][at] = tag;
+        self.places[row][at] = Some(Box::new(kept));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Name, Query, Question, RData, Record, RecordType, Response, encode, encode_query};
+
+    const LANE: Lane = Lane { listener: 0, tcp: false, ipv6: false };
+
+    fn query(name: &str) -> Vec<u8> {
+        let mut out = vec![0; 300];
+        let question = Question::new(Name::parse(name).unwrap(), RecordType::A);
+        let length = encode_query(7, crate::wire::Flags(crate::wire::Flags::RD), &question, None, &mut out);
+        out.truncate(length);
+        out
+    }
+
+    fn answer(query: &[u8], addresses: u8) -> Vec<u8> {
+        let parsed = Query::parse(query).unwrap();
+        let address = |last| Record::of_question(30, RData::address([192, 0, 2, last].into()));
+        let mut out = vec![0; 512];
+        let length = encode(&parsed, &Response::answer((1..=addresses).map(address)), 512, &mut out);
+        out.truncate(length);
+        out
+    }
+
+    fn kept(memo: &mut Memo, query: &[u8], answer: &[u8]) -> Kept {
+        Kept {
+            site: 1,
+            sources: SmallVec::new(),
+            until: None,
+            tallies: memo.tallies(1, Vec::new()),
+            lane: LANE,
+            aging: false,
+            shuffle: false,
+            times: 0,
+            query: SmallVec::from_slice(&query[2..]),
+            answer: Repeat::of(answer).unwrap(),
+        }
+    }
+
+    /// Asks once, and keeps the answer if it is wanted; says whether it came from the memo.
+    fn ask(memo: &mut Memo, site: u64, now: Instant, query: &[u8], change: impl FnOnce(&mut Kept)) -> Option<Vec<u8>> {
+        let hash = HASHER.hash_one((&query[2..], LANE.number()));
+        let mut out = vec![0; 512];
+        match memo.recall(site, now, LANE, hash, query, &mut out) {
+            Memory::Given(length) => {
+                out.truncate(length);
+                return Some(out);
+            }
+            Memory::Wanted(hash) => {
+                let mut kept = kept(memo, query, &answer(query, 3));
+                kept.site = site;
+                change(&mut kept);
+                memo.keep(hash, kept);
+            }
+            Memory::Nothing => {}
+        }
+        None
+    }
+
+    #[test]
+    fn a_query_is_remembered_when_it_has_been_asked_twice() {
+        let (mut memo, now) = (Memo::new(), Instant::now());
+        let mut query = query("api.shop.svc.cluster.local.");
+        assert!(ask(&mut memo, 1, now, &query, |_| {}).is_none(), "seen for the first time");
+        assert!(ask(&mut memo, 1, now, &query, |_| {}).is_none(), "kept");
+        query[..2].copy_from_slice(&[0xAB, 0xCD]);
+        let given = ask(&mut memo, 1, now, &query, |_| {}).expect("from the memo");
+        assert_eq!(given, answer(&query, 3), "with the id of this query");
+        let mut other = query.clone();
+        other[13] = b'A';
+        assert!(ask(&mut memo, 1, now, &other, |_| {}).is_none(), "another spelling is another query");
+    }
+
+    #[test]
+    fn a_thousand_names_are_nearly_always_remembered() {
+        let (mut memo, now) = (Memo::new(), Instant::now());
+        let queries: Vec<Vec<u8>> = (0..1000).map(|number| query(&format!("n{number}.example.org."))).collect();
+        let mut given = 0;
+        for _ in 0..100 {
+            given += queries.iter().filter(|query| ask(&mut memo, 1, now, query, |_| {}).is_some()).count();
+        }
+        // Two rounds to learn them, and one walk in 64.
+        assert!(given > 95_000, "{given} of 100,000");
+    }
+
+    #[test]
+    fn what_has_changed_is_not_given() {
+        let now = Instant::now();
+        let query = query("api.shop.svc.cluster.local.");
+        type Change = (&'static str, fn(&Arc<Versions>, &mut Memo) -> (u64, u64));
+        // What happens between the second and the third question: site that asks, seconds that have passed.
+        let table: [(Change, bool); 5] = [
+            (("nothing", |_, _| (1, 0)), true),
+            (("a reload", |_, _| (2, 0)), false),
+            (
+                ("its source has changed", |versions, _| {
+                    versions.advance(3);
+                    (1, 0)
+                }),
+                false,
+            ),
+            (("its last second", |_, _| (1, 29)), true),
+            (("its end", |_, _| (1, 30)), false),
+        ];
+        for ((what, change), given) in table {
+            let (mut memo, versions) = (Memo::new(), Arc::new(Versions::new(16)));
+            for _ in 0..2 {
+                ask(&mut memo, 1, now, &query, |kept| {
+                    let mut seen = Seen::default();
+                    versions.note(3, &mut seen);
+                    kept.sources.push((Arc::clone(&versions), seen));
+                    kept.until = Some(now + Duration::from_secs(30));
+                    kept.aging = true;
+                });
+            }
+            let (site, later) = change(&versions, &mut memo);
+            let got = ask(&mut memo, site, now + Duration::from_secs(later), &query, |_| {});
+            assert_eq!(got.is_some(), given, "{what}");
+            if let Some(got) = got {
+                let ttls = Repeat::of(&got).unwrap();
+                assert_eq!(ttls.ttls().collect::<Vec<_>>(), [30 - later as u32; 3], "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_come_in_another_order() {
+        let (mut memo, now) = (Memo::new(), Instant::now());
+        let query = query("headless.shop.svc.cluster.local.");
+        let mut firsts = std::collections::HashSet::new();
+        for _ in 0..60 {
+            if let Some(got) = ask(&mut memo, 1, now, &query, |kept| kept.shuffle = true) {
+                let mut sorted: Vec<u8> = got.iter().copied().rev().step_by(16).take(3).collect();
+                firsts.insert(sorted[2]);
+                sorted.sort_unstable();
+                assert_eq!(sorted, [1, 2, 3], "all of them, once");
+            }
+        }
+        assert_eq!(firsts.len(), 3);
+    }
+
+    #[test]
+    fn answers_are_counted_when_they_leave() {
+        let now = Instant::now();
+        let query = query("api.shop.svc.cluster.local.");
+        let counted = Rc::new(Cell::new(0));
+        MEMO.with_borrow_mut(|memo| {
+            for _ in 0..5 {
+                let counted = Rc::clone(&counted);
+                ask(memo, 9, now, &query, |kept| {
+                    let count = Box::new(move |times, _| counted.set(counted.get() + times));
+                    kept.tallies = Rc::new(Tallies { each: vec![Tally { identity: 1, count }], waiting: Cell::new(0) });
+                });
+            }
+        });
+        assert_eq!(counted.get(), 0);
+        settle();
+        assert_eq!(counted.get(), 3, "the first two went along the chain");
+        settle();
+        assert_eq!(counted.get(), 3);
+    }
+}
