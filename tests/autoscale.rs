@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     apiserver::ApiServer,
-    server::{directory, eventually, free_port, http, pause},
+    server::{directory, eventually, free_port, http, pause, program},
 };
 
 const NAME: &str = "cluster-proportional-autoscaler";
@@ -100,7 +100,7 @@ impl Drop for Autoscaler {
 fn called(directory: &Path, name: &str) -> Command {
     let link = directory.join(name);
     if !link.exists() {
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_seamark"), &link).expect("a link");
+        std::os::unix::fs::symlink(program(), &link).expect("a link");
     }
     let mut command = Command::new(link);
     command.env_remove("MY_POD_NAMESPACE");
@@ -108,7 +108,7 @@ fn called(directory: &Path, name: &str) -> Command {
 }
 
 fn explain(flags: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seamark"));
+    let mut command = Command::new(program());
     command.args(["autoscale", "--explain"]).args(flags).output().expect("the program")
 }
 
@@ -793,7 +793,7 @@ fn five_thousand_nodes_in_little_memory_and_few_requests() {
 #[test]
 fn the_documents_show_the_programs_numbers() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let output = Command::new("sh").arg(docs.join("autoscaler-svg.sh")).arg(env!("CARGO_BIN_EXE_seamark")).output();
+    let output = Command::new("sh").arg(docs.join("autoscaler-svg.sh")).arg(program()).output();
     let drawn = String::from_utf8_lossy(&output.expect("the script").stdout).into_owned();
     let picture = fs::read_to_string(docs.join("autoscaler.svg")).expect("the picture");
     assert!(drawn == picture, "draw it anew: docs/autoscaler-svg.sh target/debug/seamark > docs/autoscaler.svg");

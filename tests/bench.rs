@@ -13,7 +13,7 @@ use crate::{
     live::{coredns, examples},
     support::{
         apiserver::ApiServer,
-        server::{directory, eventually, free_port, pause},
+        server::{directory, eventually, free_port, pause, program},
     },
 };
 
@@ -139,7 +139,7 @@ forward-zone:
                 Program::start(CORES[0], &["unbound", "-d", "-c", "unbound.conf"], &self.directory)
             }
             "CoreDNS 1.15.0" => corefile(&coredns()),
-            _ => corefile(Path::new(env!("CARGO_BIN_EXE_seamark"))),
+            _ => corefile(program()),
         }
     }
 

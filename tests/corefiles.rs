@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::server::{Server, directory, free_port, http, pause, subject};
+use crate::support::server::{Server, directory, free_port, http, pause, program, subject};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 
 /// What the program says of a Corefile that it refuses.
 fn refusal(corefile: &Path) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_seamark"))
+    let output = Command::new(program())
         .args(["serve", "-conf"])
         .arg(corefile.file_name().expect("a file"))
         .current_dir(corefile.parent().expect("a directory"))
@@ -73,7 +73,7 @@ fn start(text: &str) {
     let port = free_port();
     let path = directory();
     fs::write(path.join("Corefile"), &text).expect("a Corefile");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_seamark"))
+    let mut child = Command::new(program())
         .args(["serve", "-conf", "Corefile", "-dns.port", &port.to_string(), "-pidfile", "pid"])
         .current_dir(&path)
         .stdout(std::process::Stdio::null())

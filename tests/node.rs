@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     asker::{Asker, Tally},
     namespaces::{CLUSTER_IP, ENDPOINT, NAMES, OTHER_ENDPOINT, Proxy, UPSTREAM_IP, World},
-    server::{directory, eventually, pause, subject},
+    server::{directory, eventually, pause, program, subject},
 };
 
 const LINK_LOCAL: &str = "169.254.20.53";
@@ -608,7 +608,7 @@ fn the_manifest_is_what_the_program_takes() {
     let (base, unwritable) = (directory.join("Corefile.base"), directory.join("nowhere/Corefile"));
     fs::write(&base, template).expect("a template");
     let link = directory.join("node-cache");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_seamark"), &link).expect("a link");
+    std::os::unix::fs::symlink(program(), &link).expect("a link");
     let run = |args: &[&str]| {
         let args = args.iter().map(|arg| if Path::new(arg) == conf { unwritable.as_os_str() } else { OsStr::new(arg) });
         let output = Command::new(&link)

@@ -9,12 +9,12 @@ use std::{
 };
 
 use crate::support::{
-    server::{Server, directory, eventually, free_port, http, pause},
+    server::{Server, directory, eventually, free_port, http, pause, program},
     upstream::Upstream,
 };
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_seamark"))
+fn command() -> Command {
+    Command::new(program())
 }
 
 /// A query for `name` (labels without dots inside) of type A.
@@ -262,7 +262,7 @@ fn a_port_that_another_program_serves_is_not_stolen() {
     let first = Server::start(".:{port} {\n whoami\n}\n");
     let path = directory();
     fs::write(path.join("Corefile"), format!(".:{} {{\n whoami\n}}\n", first.port)).expect("a Corefile");
-    let output = program().args(["serve", "-conf", "Corefile"]).current_dir(&path).output().expect("the program");
+    let output = command().args(["serve", "-conf", "Corefile"]).current_dir(&path).output().expect("the program");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("dns://:{}", first.port)) && text.contains("address already in use"), "{text}");
@@ -301,7 +301,7 @@ fn lameduck_answers_and_says_that_it_is_not_ready() {
 fn a_loop_ends_the_process_with_a_reason() {
     let port = free_port();
     let corefile = format!(".:{port} {{\n loop\n forward . 127.0.0.1:{port}\n}}\n");
-    let mut server = Server::launch(std::path::Path::new(env!("CARGO_BIN_EXE_seamark")), &corefile, directory(), port);
+    let mut server = Server::launch(program(), &corefile, directory(), port);
     assert_eq!(server.wait(Duration::from_secs(15)).and_then(|status| status.code()), Some(1));
     let log = server.log();
     assert!(log.contains("Loop (") && log.contains("detected for zone \".\"") && log.contains("HINFO"), "{log}");
@@ -355,7 +355,7 @@ fn an_api_server_that_is_not_there_gives_servfail_and_not_ready() {
 #[test]
 fn flags_and_the_working_directory() {
     let text = |args: &[&str]| {
-        let output = program().args(args).output().expect("the program");
+        let output = command().args(args).output().expect("the program");
         (
             output.status.code(),
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
@@ -373,7 +373,7 @@ fn flags_and_the_working_directory() {
     // Called `coredns`, with the flags of the stock manifest; without a Corefile it answers who asked.
     let path = directory();
     let link = path.join("coredns");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_seamark"), &link).expect("a link");
+    std::os::unix::fs::symlink(program(), &link).expect("a link");
     for file in [None, Some(".:{port} {\n whoami\n}\n")] {
         let port = free_port();
         let mut command = Command::new(&link);
@@ -396,7 +396,7 @@ fn json_logs_are_a_record_a_line() {
     let port = free_port();
     fs::write(path.join("Corefile"), format!(".:{port} {{\n log\n whoami\n}}\n")).expect("a Corefile");
     let log = fs::File::create(path.join("log")).expect("a log");
-    let mut child = program()
+    let mut child = command()
         .args(["serve", "-log-format=json", "-quiet", "-conf", "Corefile"])
         .current_dir(&path)
         .stdout(log)
@@ -489,7 +489,7 @@ fn an_upstream_that_is_ourselves_is_left_out() {
     for (what, other, status) in others {
         for cache in ["", " cache\n"] {
             let server = Server::launch(
-                std::path::Path::new(env!("CARGO_BIN_EXE_seamark")),
+                program(),
                 &format!(
                     ".:{port} {{\n errors\n{cache} forward . 127.0.0.1:{port}{other} {{\n policy sequential\n }}\n}}\n"
                 ),
@@ -513,7 +513,7 @@ fn an_upstream_that_is_ourselves_is_left_out() {
 #[test]
 fn a_loop_over_another_server_is_found() {
     let [near, far] = [free_port(), free_port()];
-    let seamark = std::path::Path::new(env!("CARGO_BIN_EXE_seamark"));
+    let seamark = program();
     let corefile = |own: u16, other: u16| format!(".:{own} {{\n errors\n forward . 127.0.0.1:{other}\n}}\n");
     let far_server = Server::launch(seamark, &corefile(far, near), directory(), far);
     let server = Server::launch(seamark, &corefile(near, far), directory(), near);
@@ -529,7 +529,7 @@ fn a_loop_over_another_server_is_found() {
 fn a_loop_ends_the_process_also_behind_a_cache() {
     let port = free_port();
     let corefile = format!(".:{port} {{\n cache\n loop\n forward . 127.0.0.1:{port}\n}}\n");
-    let mut server = Server::launch(std::path::Path::new(env!("CARGO_BIN_EXE_seamark")), &corefile, directory(), port);
+    let mut server = Server::launch(program(), &corefile, directory(), port);
     assert_eq!(server.wait(Duration::from_secs(15)).and_then(|status| status.code()), Some(1));
 }
 

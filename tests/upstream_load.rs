@@ -12,7 +12,7 @@ use crate::support::{
     message::{Reply, query},
     nameserver::{Act, Manner, NameServer},
     quick::Quick,
-    server::{Background as _, Server, directory, eventually, free_port, http, metric, pause, resident},
+    server::{Background as _, Server, directory, eventually, free_port, http, metric, pause, program, resident},
 };
 
 #[test]
@@ -115,7 +115,7 @@ fn fifty_thousand_questions_in_flight_are_all_answered() {
 fn limited(limit: &str, corefile: &str) -> Server {
     let path = directory();
     let script = path.join("limited");
-    let text = format!("#!/bin/sh\nulimit {limit}\nexec {} serve \"$@\"\n", env!("CARGO_BIN_EXE_seamark"));
+    let text = format!("#!/bin/sh\nulimit {limit}\nexec {} serve \"$@\"\n", program().display());
     fs::write(&script, text).expect("a script");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a script");
     let server = Server::start_program(&script, corefile);

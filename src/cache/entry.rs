@@ -1,6 +1,6 @@
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -16,12 +16,13 @@ pub struct Entry {
     class: Class,
     born: Instant,
     ttl: Duration,
-    upkeep: Mutex<Upkeep>,
+    /// Made when it is needed first: most entries live and end without.
+    upkeep: OnceLock<Box<Mutex<Upkeep>>>,
     counted: Option<Arc<AtomicI64>>,
 }
 
 /// What an entry takes beyond the octets of its message, about: the index of its records, the question, the key.
-const OVERHEAD: usize = 640;
+const OVERHEAD: usize = 400;
 
 /// How an entry stands at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +50,13 @@ impl Upkeep {
 
 impl Entry {
     pub(super) fn new(packet: Packet, storable: Storable, now: Instant, earlier: Option<&Self>) -> Self {
-        let upkeep = earlier.map_or_else(Upkeep::default, |earlier| {
+        let upkeep = OnceLock::new();
+        if let Some(earlier) = earlier {
             let known = earlier.upkeep();
-            Upkeep { hits: known.hits, last_hit: known.last_hit, ..Upkeep::default() }
-        });
-        Self { packet, class: storable.class, born: now, ttl: storable.ttl, upkeep: Mutex::new(upkeep), counted: None }
+            let taken_over = Upkeep { hits: known.hits, last_hit: known.last_hit, ..Upkeep::default() };
+            _ = upkeep.set(Box::new(Mutex::new(taken_over)));
+        }
+        Self { packet, class: storable.class, born: now, ttl: storable.ttl, upkeep, counted: None }
     }
 
     /// Counts its memory in `bytes` as long as it is there.
@@ -68,7 +71,7 @@ impl Entry {
     }
 
     pub(super) fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+        self.upkeep.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What kind of answer it is.

@@ -46,10 +46,10 @@ impl Parsed {
         })
     }
 
-    /// `-workers`: as many as there are cores unless it is said otherwise.
-    pub(super) fn workers(&self) -> Result<usize, String> {
+    /// `-workers`: as many as there are cores, but no more than `most`, unless it is said otherwise.
+    pub(super) fn workers(&self, most: usize) -> Result<usize, String> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(self.number("workers")?.unwrap_or_else(cores))
+        Ok(self.number("workers")?.unwrap_or_else(|| cores().min(most)))
     }
 
     /// Whether `-log-format` says JSON.

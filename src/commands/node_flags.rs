@@ -53,9 +53,16 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag { name: "cleanup", value: None, help: "take everything from the host, and end" },
     Flag { name: "clusterdomain", value: Some("NAME"), help: "value of __PILLAR__DNS__DOMAIN__" },
     Flag { name: "log-format", value: Some("text|json"), help: "form of log lines (default text)" },
-    Flag { name: "workers", value: Some("N"), help: "threads that answer queries (default: one per core)" },
+    Flag {
+        name: "workers",
+        value: Some("N"),
+        help: "threads that answer queries (default: one per core, two at most)",
+    },
     Flag { name: "help", value: None, help: "print this text" },
 ];
+
+/// A node's pods ask no more than two threads can answer, and each has memory of its own.
+const WORKERS: usize = 2;
 
 /// Where the ConfigMap `kube-dns` is mounted unless a flag says otherwise.
 const KUBE_DNS: &str = "/etc/kube-dns";
@@ -125,7 +132,7 @@ impl Options {
             metrics: text("metrics-listen-address", "0.0.0.0:9353"),
             quiet: parsed.is_on("quiet"),
             json: parsed.json_log()?,
-            workers: parsed.workers()?,
+            workers: parsed.workers(WORKERS)?,
         })
     }
 

@@ -69,7 +69,7 @@ fn options(parsed: &Parsed) -> Result<Options, String> {
         pidfile: parsed.value("pidfile").map(PathBuf::from),
         quiet: parsed.is_on("quiet"),
         json: parsed.json_log()?,
-        workers: parsed.workers()?,
+        workers: parsed.workers(usize::MAX)?,
     })
 }
 

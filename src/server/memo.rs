@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// Places of a thread, in rows of [`ROW`].
-const PLACES: usize = 4096;
+const PLACES: usize = 2560;
 /// An answer may stand in any place of one row.
 const ROW: usize = 8;
-/// Longer queries and answers take the way along the chain; a thread keeps 3 MiB at most.
+/// Longer queries and answers take the way along the chain; a thread keeps 2 MiB at most.
 const LONGEST_QUERY: usize = 160;
 const LONGEST_ANSWER: usize = 512;
 /// After so many answers the chain is walked once more, so that whoever gave it knows what is in use.

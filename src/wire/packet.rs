@@ -30,9 +30,9 @@ struct Stored {
     entries: Entries,
 }
 
-/// Most answers are no longer, and have no more records, than fit in place: a hit in a cache touches little memory.
-type Octets = SmallVec<[u8; 128]>;
-type Entries = SmallVec<[Entry; 3]>;
+/// A cache holds many packets: no octet more than there are, and few answers have more records than this.
+type Octets = Box<[u8]>;
+type Entries = SmallVec<[Entry; 2]>;
 
 /// One record of a packet: what can be known without decoding its data.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +113,7 @@ impl Packet {
     fn stored(scan: &Scan, rcode: Rcode, bytes: &[u8], entries: Entries) -> Self {
         let end = entries.last().map_or(scan.question_end, |entry| usize::from(entry.end));
         let count = |section| entries.iter().filter(|entry| entry.section == section).count() as u16;
-        let mut bytes = Octets::from_slice(&bytes[..end]);
+        let mut bytes = Octets::from(&bytes[..end]);
         // The header counts what is there, now that the OPT record is not.
         for section in 0..3 {
             bytes[6 + 2 * section..][..2].copy_from_slice(&count(section as u8).to_be_bytes());

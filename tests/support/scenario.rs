@@ -15,7 +15,7 @@ use super::{
     cast::Cast,
     expect::{Case, Numbers, cases, duration},
     message,
-    server::{Server, directory, free_port, http, pause},
+    server::{Server, directory, free_port, http, pause, program},
     upstream::Upstream,
 };
 
@@ -106,7 +106,7 @@ struct World {
 impl World {
     fn new(subject: &Subject, has_cluster: bool) -> Self {
         let (api, program) = match subject {
-            Subject::Seamark => (None, PathBuf::from(env!("CARGO_BIN_EXE_seamark"))),
+            Subject::Seamark => (None, program().to_owned()),
             Subject::CoreDns(path) => (has_cluster.then(ApiServer::start), path.clone()),
         };
         Self {

@@ -3,7 +3,10 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +22,16 @@ pub(crate) struct Server {
 
 /// The program to test: seamark, or whatever SUBJECT names.
 pub(crate) fn subject() -> PathBuf {
-    std::env::var_os("SUBJECT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")), PathBuf::from)
+    std::env::var_os("SUBJECT").map_or_else(|| program().to_owned(), PathBuf::from)
+}
+
+/// The program of this project: that of SEAMARK, as `make e2e` has built it for people, or the one that was built with the
+/// tests.
+pub(crate) fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        std::env::var_os("SEAMARK").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_seamark")), PathBuf::from)
+    })
 }
 
 /// A port of loopback that is free for UDP and TCP. It is none that the kernel gives to a socket on its own account, and
@@ -63,7 +75,7 @@ pub(crate) fn directory() -> PathBuf {
 impl Server {
     /// Starts seamark with this Corefile; `{port}` is the port to listen on.
     pub(crate) fn start(corefile: &str) -> Self {
-        Self::start_program(Path::new(env!("CARGO_BIN_EXE_seamark")), corefile)
+        Self::start_program(program(), corefile)
     }
 
     /// Starts a program that takes CoreDNS's flags.

@@ -9,6 +9,7 @@ mod receive;
 mod send;
 
 use std::{
+    cell::RefCell,
     io,
     net::{SocketAddr, UdpSocket},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -54,14 +55,7 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
     let bound = socket.local_addr()?;
     let socket = Arc::new(AsyncSocket::from_std(socket)?);
     let mut receiver = Receiver::new(bound);
-    let mut desk = Desk {
-        sender: Sender::new(bound),
-        socket: Arc::clone(&socket),
-        outbox: Arc::default(),
-        duty,
-        // Mostly untouched, and so mostly not there: the kernel gives a page when it is written first.
-        answers: vec![0; BATCH * MAX_MESSAGE].into(),
-    };
+    let mut desk = Desk { sender: Sender::new(bound), socket: Arc::clone(&socket), outbox: Arc::default(), duty };
     let outbox = Arc::clone(&desk.outbox);
     let mut ended = desk.duty.clone();
     loop {
@@ -79,10 +73,9 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
     let end = Instant::now() + DRAIN;
     loop {
         for _ in 0..TURN {
-            if receiver.receive(&socket).is_err() {
+            if desk.take_batch(&mut receiver).is_err() {
                 break;
             }
-            desk.answer(&receiver);
         }
         desk.send_late();
         if Arc::strong_count(&outbox) == 2 || Instant::now() >= end {
@@ -98,7 +91,20 @@ struct Desk {
     socket: Arc<AsyncSocket>,
     outbox: Arc<Outbox>,
     duty: Duty,
+}
+
+/// Where the queries and answers of a batch stand: one at a time on each thread, whatever the number of its sockets.
+struct Room {
+    queries: Box<[u8]>,
     answers: Box<[u8]>,
+}
+
+thread_local! {
+    // Mostly untouched, and so mostly not there: the kernel gives a page when it is written first.
+    static ROOM: RefCell<Room> = RefCell::new(Room {
+        queries: vec![0; receive::ROOM].into(),
+        answers: vec![0; BATCH * MAX_MESSAGE].into(),
+    });
 }
 
 impl Desk {
@@ -107,8 +113,7 @@ impl Desk {
         for _ in 0..TURN {
             let socket = Arc::clone(&self.socket);
             let received = socket.try_io(Interest::READABLE, || {
-                let count = receiver.receive(&socket)?;
-                self.answer(receiver);
+                let count = self.take_batch(receiver)?;
                 // A batch that is not full has emptied the queue: no need to ask once more.
                 if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
@@ -122,13 +127,21 @@ impl Desk {
         tokio::task::yield_now().await;
     }
 
-    /// Answers the batch that was received last.
-    fn answer(&mut self, receiver: &Receiver) {
+    /// Answers what is in the socket's queue, at most a batch, and gives the number.
+    fn take_batch(&mut self, receiver: &mut Receiver) -> io::Result<usize> {
+        ROOM.with_borrow_mut(|room| {
+            let count = receiver.receive(&self.socket, &mut room.queries)?;
+            self.answer(receiver.letters(&room.queries), &mut room.answers);
+            Ok(count)
+        })
+    }
+
+    fn answer<'a>(&mut self, letters: impl Iterator<Item = (Letter, &'a [u8])>, answers: &mut [u8]) {
         let now = Instant::now();
         self.duty.refresh();
         let Some((site, listener)) = self.duty.site() else { return };
         let mut replies: SmallVec<[Reply<'_>; BATCH]> = SmallVec::new();
-        for ((letter, query), out) in receiver.letters().zip(self.answers.chunks_exact_mut(MAX_MESSAGE)) {
+        for ((letter, query), out) in letters.zip(answers.chunks_exact_mut(MAX_MESSAGE)) {
             let Letter { peer, local } = letter;
             let arrival = Arrival { listener, peer, local, transport: Transport::Udp, now };
             match handle(site, arrival, query, self.duty.parking(), out) {

@@ -13,11 +13,13 @@ use super::{BATCH, Letter, send::control_space};
 /// The longest query that is read, octets. CoreDNS stops at 512.
 const LONGEST_QUERY: usize = 4_096;
 
-/// Takes queries from a socket; its buffers are made once.
+/// Room for the queries of a batch, octets.
+pub(super) const ROOM: usize = BATCH * LONGEST_QUERY;
+
+/// Takes queries from a socket.
 pub(super) struct Receiver {
     /// The socket's own address; all zeros if it listens on every address.
     bound: SocketAddr,
-    queries: Box<[u8]>,
     letters: SmallVec<[(Letter, usize); BATCH]>,
     headers: MultiHeaders<SockaddrStorage>,
 }
@@ -25,13 +27,13 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(bound: SocketAddr) -> Self {
         let headers = MultiHeaders::preallocate(BATCH, control_space(bound));
-        Self { bound, queries: vec![0; BATCH * LONGEST_QUERY].into(), letters: SmallVec::new(), headers }
+        Self { bound, letters: SmallVec::new(), headers }
     }
 
-    /// Takes what is there, at most a batch, and gives the number.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    /// Takes what is there into `room`, at most a batch, and gives the number.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, room: &mut [u8]) -> io::Result<usize> {
         self.letters.clear();
-        let mut slots = self.queries.chunks_exact_mut(LONGEST_QUERY);
+        let mut slots = room.chunks_exact_mut(LONGEST_QUERY);
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
         let fd = socket.as_raw_fd();
@@ -48,9 +50,9 @@ impl Receiver {
         Ok(self.letters.len())
     }
 
-    /// The batch that was received last.
-    pub(super) fn letters(&self) -> impl Iterator<Item = (Letter, &[u8])> {
-        let slots = self.queries.chunks_exact(LONGEST_QUERY);
+    /// The batch that was received last, into this room.
+    pub(super) fn letters<'a>(&'a self, room: &'a [u8]) -> impl Iterator<Item = (Letter, &'a [u8])> {
+        let slots = room.chunks_exact(LONGEST_QUERY);
         self.letters.iter().zip(slots).map(|((letter, length), slot)| (*letter, &slot[..*length]))
     }
 }
