@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, Plugin, Server, ServerSlot, Waiting};
+use super::{BuildError, LabelSource, Labels, Plugin, Server, ServerSlot, Waiting};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -24,6 +24,8 @@ pub struct Block<'a> {
     slot: &'a ServerSlot,
     control: &'a Control,
     name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
+    labels: Labels,
+    sources: Vec<Box<dyn LabelSource>>,
     parts: BlockParts,
 }
 
@@ -97,7 +99,19 @@ impl<'a> Block<'a> {
         name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
     ) -> Self {
         let servers = name_servers(&[]);
-        Self { zones, servers, registry, shared, probes, slot, control, name_servers, parts: BlockParts::default() }
+        Self {
+            zones,
+            servers,
+            registry,
+            shared,
+            probes,
+            slot,
+            control,
+            name_servers,
+            labels: Labels::default(),
+            sources: Vec::new(),
+            parts: BlockParts::default(),
+        }
     }
 
     /// The block's zones; [`super::Place::zone`] is an index into them.
@@ -184,6 +198,16 @@ impl<'a> Block<'a> {
         Arc::clone(self.probes)
     }
 
+    /// The labels of the block's queries, for plugins that read them and for those that note some on the way.
+    pub fn labels(&self) -> Labels {
+        self.labels.clone()
+    }
+
+    /// Gives queries of this block the labels that a plugin knows.
+    pub fn label_source(&mut self, source: impl LabelSource) {
+        self.sources.push(Box::new(source));
+    }
+
     /// The whole server, for looking names up as a client would.
     pub fn server(&self) -> Server {
         self.slot.server()
@@ -201,6 +225,7 @@ impl<'a> Block<'a> {
 
     /// What has been registered.
     pub fn into_parts(self) -> BlockParts {
+        self.labels.complete(self.sources);
         self.parts
     }
 }

@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, time::Instant};
 
+use super::labels::Note;
 use crate::wire::{Query, Question};
 
 /// Everything that is known of a query on its way through a chain.
@@ -21,7 +22,10 @@ pub struct Context {
     pub(super) passed: usize,
     /// How many questions of our own this one is below the client's.
     pub(super) depth: u8,
+    /// Who was asked for the answer.
+    pub(super) upstream: Option<SocketAddr>,
     instead: Option<Box<Question>>,
+    notes: Option<Box<Note>>,
 }
 
 /// How a query came.
@@ -57,7 +61,19 @@ pub struct Place {
 impl Context {
     /// A context at the start of a chain.
     pub fn new(query: Query, peer: SocketAddr, local: SocketAddr, transport: Transport, start: Instant) -> Self {
-        Self { query, peer, local, transport, start, place: Place::default(), passed: 0, depth: 0, instead: None }
+        Self {
+            query,
+            peer,
+            local,
+            transport,
+            start,
+            place: Place::default(),
+            passed: 0,
+            depth: 0,
+            upstream: None,
+            instead: None,
+            notes: None,
+        }
     }
 
     /// How many questions of our own this one is below the client's.
@@ -75,10 +91,32 @@ impl Context {
         self.instead = Some(Box::new(question));
     }
 
+    /// The upstream whose answer this query gets, once it is there.
+    pub const fn upstream(&self) -> Option<SocketAddr> {
+        self.upstream
+    }
+
+    /// Notes a label of this query that only shows on the way. Ask [`super::Labels::are_enabled`] first: nobody may want it.
+    pub fn note(&mut self, name: &'static str, value: String) {
+        self.notes = Some(Box::new(Note { name, value, earlier: self.notes.take() }));
+    }
+
+    /// What was noted last under this name.
+    pub(super) fn noted(&self, name: &str) -> Option<&str> {
+        let mut note = self.notes.as_deref();
+        while let Some(Note { name: known, value, earlier }) = note {
+            if *known == name {
+                return Some(value);
+            }
+            note = earlier.as_deref();
+        }
+        None
+    }
+
     /// The same query at the start of a chain again, its own question in force.
     #[must_use]
     pub fn into_fresh(self) -> Self {
-        Self { passed: 0, instead: None, ..self }
+        Self { passed: 0, upstream: None, instead: None, notes: None, ..self }
     }
 
     /// The largest answer that the client can take, in octets.

@@ -28,6 +28,8 @@ pub struct Index {
     pub imported: Half,
     namespaces: Shards<Box<[u8]>, ()>,
     pods: Shards<IpAddr, SmallVec<[Arc<Pod>; 1]>>,
+    /// Pods are kept with their labels.
+    pod_labels: bool,
     known: Mutex<Known>,
 }
 
@@ -282,8 +284,14 @@ impl Index {
             imported: Half::default(),
             namespaces: Shards::default(),
             pods: Shards::default(),
+            pod_labels: false,
             known: Mutex::default(),
         }
+    }
+
+    /// An empty index that keeps the labels of pods, or does not.
+    pub fn with_pod_labels(pod_labels: bool) -> Self {
+        Self { pod_labels, ..Self::new() }
     }
 
     /// Whether a Namespace of this name is known. In lower case.
@@ -295,6 +303,11 @@ impl Index {
     pub fn has_pod(&self, namespace: &[u8], address: IpAddr) -> bool {
         let any = |pods: &SmallVec<[Arc<Pod>; 1]>| pods.iter().any(|pod| pod.namespace.as_bytes() == namespace);
         self.pods.read(&address, any).unwrap_or(false)
+    }
+
+    /// The pod that has this address; the last to appear if there are several.
+    pub fn pod_of(&self, address: IpAddr) -> Option<Arc<Pod>> {
+        self.pods.read(&address, |pods| pods.last().cloned()).flatten()
     }
 
     /// How many objects are kept, by kind.
@@ -448,7 +461,7 @@ impl Indexed for WatchedPod {
         let mut known = index.known();
         known.pods.see(&key);
         let earlier = known.pods.objects.get(&key).cloned();
-        let Some(pod) = self.kept() else {
+        let Some(pod) = self.kept(index.pod_labels) else {
             drop(known);
             self.delete(index, now);
             return earlier.is_some();

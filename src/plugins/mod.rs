@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod loadbalance;
 pub mod log;
 pub mod loop_guard;
+pub mod metadata;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
@@ -21,6 +22,7 @@ use crate::chain::Directive;
 /// All directives in the order in which a query meets them, whatever the order in the Corefile. It is CoreDNS
 /// 1.15.0's order: what stands higher sees what stands lower, on the way in and on the way out.
 pub const DIRECTIVES: &[Directive] = &[
+    metadata::DIRECTIVE,    // before all that read labels, or keep something for their sake
     reload::DIRECTIVE,      // only sets when the Corefile is read again
     bind::DIRECTIVE,        // before all that name their metrics by listener
     debug::DIRECTIVE,       // only sets a switch

@@ -25,9 +25,8 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 52] = [
+const NOT_YET: [&str; 51] = [
     "root",
-    "metadata",
     "geoip",
     "cancel",
     "proxyproto",

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::SocketAddr};
 
 use super::{Ede, Message, Packet, Question, Rcode, Record, RecordType, Section, WireError};
 
@@ -26,6 +26,8 @@ pub struct Response {
     pub cause: Option<Box<Failure>>,
     /// Name of the plugin that answered; the walk fills it in.
     pub plugin: &'static str,
+    /// The upstream that gave it.
+    pub upstream: Option<SocketAddr>,
     /// If set, address records of an encoded body are put in another order when they are written.
     pub shuffle: Option<u32>,
 }
@@ -88,6 +90,7 @@ impl Response {
             ede: None,
             cause: None,
             plugin: "",
+            upstream: None,
             shuffle: None,
         }
     }

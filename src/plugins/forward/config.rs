@@ -308,6 +308,7 @@ impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let departures = Members::departures(block)?;
         let lines = self.forwards.into_iter().map(|forward| forward.start(block)).collect::<Result<Vec<_>, _>>()?;
+        block.label_source(super::UpstreamLabel);
         block.link(super::Forwarding { lines: lines.into(), departures });
         Ok(())
     }

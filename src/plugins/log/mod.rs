@@ -6,7 +6,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use crate::chain::{Context, Directive, Plugin, Sent};
+use crate::chain::{Context, Directive, Labels, Plugin, Sent};
 use rule::Rule;
 
 /// The directive.
@@ -14,6 +14,7 @@ pub const DIRECTIVE: Directive = Directive { name: "log", parse: config::parse }
 
 struct QueryLog {
     rules: Vec<Rule>,
+    labels: Labels,
 }
 
 impl Plugin for QueryLog {
@@ -27,7 +28,7 @@ impl Plugin for QueryLog {
         if !rule.classes.take(sent.response.kind(question)) {
             return;
         }
-        let line = rule.format.render(cx, sent);
+        let line = rule.format.render(cx, sent, &self.labels);
         let peer = cx.peer.ip().to_canonical();
         tracing::info!(
             target: "query",
