@@ -129,6 +129,12 @@ impl<'a> Block<'a> {
         &self.parts.hosts
     }
 
+    /// The name of the host, which is the pod's name in Kubernetes.
+    pub fn host_name(&self) -> String {
+        let read = std::fs::read_to_string("/proc/sys/kernel/hostname");
+        read.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    }
+
     /// The process's metrics.
     pub const fn registry(&self) -> &Arc<Registry> {
         self.registry

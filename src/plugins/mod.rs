@@ -1,17 +1,24 @@
 //! What an operator can say in a Corefile. Each plugin is a folder: README, `config.rs`, `mod.rs`.
 
+pub mod any;
 pub mod bind;
+pub mod bufsize;
 pub mod cache;
+pub mod chaos;
 pub mod debug;
 pub mod errors;
 pub mod forward;
+pub mod header;
 pub mod health;
 pub mod hosts;
 pub mod kubernetes;
 pub mod loadbalance;
+pub mod local;
 pub mod log;
 pub mod loop_guard;
 pub mod metadata;
+pub mod minimal;
+pub mod nsid;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
@@ -24,6 +31,8 @@ use crate::chain::Directive;
 pub const DIRECTIVES: &[Directive] = &[
     metadata::DIRECTIVE,    // before all that read labels, or keep something for their sake
     reload::DIRECTIVE,      // only sets when the Corefile is read again
+    nsid::DIRECTIVE,        // marks every answer
+    bufsize::DIRECTIVE,     // what those below may send, and ask upstreams for
     bind::DIRECTIVE,        // before all that name their metrics by listener
     debug::DIRECTIVE,       // only sets a switch
     ready::DIRECTIVE,       // an HTTP endpoint
@@ -31,8 +40,13 @@ pub const DIRECTIVES: &[Directive] = &[
     prometheus::DIRECTIVE,  // sees every answer, errors and hits included
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
+    local::DIRECTIVE,       // nobody else is to be asked for these
+    any::DIRECTIVE,         // before anybody makes a long answer
+    chaos::DIRECTIVE,       // names of this server itself
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
     cache::DIRECTIVE,       // keeps what those below answer
+    header::DIRECTIVE,      // its flags are kept by the cache
+    minimal::DIRECTIVE,     // its short answers are kept by the cache
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
     loop_guard::DIRECTIVE,  // sees what would be forwarded

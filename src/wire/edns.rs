@@ -23,6 +23,9 @@ pub struct Edns {
 }
 
 impl Edns {
+    /// Code of the option that asks which server this is (RFC 5001).
+    pub const NSID: u16 = 3;
+
     /// An OPT record without options.
     pub fn new(udp_size: u16, dnssec_ok: bool) -> Self {
         Self { udp_size, version: 0, dnssec_ok, extended_rcode: 0, options: Options::new() }
@@ -37,6 +40,12 @@ impl Edns {
             extended_rcode,
             options: Options::from_slice(data),
         }
+    }
+
+    pub(super) fn write_server_id(id: &[u8], out: &mut SmallVec<[u8; 64]>) {
+        out.extend_from_slice(&Self::NSID.to_be_bytes());
+        out.extend_from_slice(&(id.len() as u16).to_be_bytes());
+        out.extend_from_slice(id);
     }
 
     /// The extended DNS error among the options, if there is one.
