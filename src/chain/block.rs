@@ -2,6 +2,7 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, LabelSource, Labels, Plugin, Server, ServerSlot, Waiting};
+use super::{BuildError, Context, LabelSource, Labels, Plugin, Server, ServerSlot, TcpLimits, Waiting};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -24,6 +25,7 @@ pub struct Block<'a> {
     slot: &'a ServerSlot,
     control: &'a Control,
     name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
+    root: PathBuf,
     labels: Labels,
     sources: Vec<Box<dyn LabelSource>>,
     parts: BlockParts,
@@ -48,12 +50,25 @@ pub struct BlockParts {
     pub after_start: Vec<Box<dyn FnOnce(Started) -> Waiting<()> + Send>>,
     /// How long to go on answering after SIGTERM (`health { lameduck }`).
     pub lameduck: Option<Duration>,
+    /// Limits of TCP connections (`timeouts`).
+    pub tcp: TcpLimits,
+    /// What queries must be like to come here, and its name (`view`).
+    pub view: Option<View>,
     /// How often to look for a changed Corefile (`reload`): interval and jitter.
     pub reload: Option<(Duration, Duration)>,
     /// `debug` stands in the block.
     pub debug: bool,
     /// `errors { stacktrace }` stands in the block.
     pub stacktrace: bool,
+}
+
+/// Lets only some queries into a block.
+#[derive(Clone)]
+pub struct View {
+    /// The `view` label of metrics.
+    pub name: String,
+    /// Whether a query may come in.
+    pub admits: Arc<dyn Fn(&Context) -> bool + Send + Sync>,
 }
 
 /// Where a site serves.
@@ -108,6 +123,7 @@ impl<'a> Block<'a> {
             slot,
             control,
             name_servers,
+            root: PathBuf::new(),
             labels: Labels::default(),
             sources: Vec::new(),
             parts: BlockParts::default(),
@@ -133,6 +149,21 @@ impl<'a> Block<'a> {
     pub fn host_name(&self) -> String {
         let read = std::fs::read_to_string("/proc/sys/kernel/hostname");
         read.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    }
+
+    /// The value of the `view` label; empty without a view.
+    pub fn view(&self) -> &str {
+        self.parts.view.as_ref().map_or("", |view| &view.name)
+    }
+
+    /// Says where files are that have no leading `/` (`root`).
+    pub fn set_root(&mut self, root: PathBuf) {
+        self.root = root;
+    }
+
+    /// Where a file is that the Corefile names.
+    pub fn path(&self, file: &Path) -> PathBuf {
+        self.root.join(file)
     }
 
     /// The process's metrics.

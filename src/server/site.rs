@@ -17,7 +17,7 @@ use super::{
 use crate::{
     chain::{
         Block, BlockParts, Build, Chain, Context, Control, Directive, DnsFamilies, DnsHandles, Exchange, HttpEndpoint,
-        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, Waiting,
+        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, TcpLimits, Waiting,
     },
     corefile::{self, Corefile, Error, Errors, Key, Scheme, Token},
     metrics::Registry,
@@ -25,27 +25,21 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 44] = [
-    "root",
+const NOT_YET: [&str; 38] = [
     "geoip",
-    "cancel",
     "proxyproto",
     "quic",
     "grpc_server",
     "https",
     "https3",
-    "timeouts",
-    "multisocket",
     "trace",
     "pprof",
     "shed",
     "dnstap",
-    "dns64",
     "siit",
     "tsig",
     "rewrite",
     "autopath",
-    "acl",
     "dnssec",
     "tls",
     "template",
@@ -150,6 +144,8 @@ fn unknown(word: &Token, directives: &[Directive]) -> Error {
 pub(crate) struct Site {
     addresses: HashMap<ListenAddress, usize>,
     routes: Vec<Routes>,
+    /// Limits of TCP connections, by listener.
+    tcp: Vec<TcpLimits>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
     enabled: Vec<[String; 3]>,
@@ -207,6 +203,11 @@ impl Site {
             return None;
         }
         routes.find(question).filter(|target| !target.chain.is_empty())
+    }
+
+    /// Limits of TCP connections of a listener.
+    pub(crate) fn tcp(&self, listener: usize) -> TcpLimits {
+        self.tcp.get(listener).copied().unwrap_or_default()
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -319,6 +320,7 @@ impl<'a> Builder<'a> {
         let site = Site {
             addresses: HashMap::new(),
             routes: Vec::new(),
+            tcp: Vec::new(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
             enabled: Vec::new(),
@@ -363,11 +365,16 @@ impl<'a> Builder<'a> {
 
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
-        let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, debug, .. } = parts;
+        let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, debug, tcp, .. } =
+            parts;
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);
         let mut errors = Vec::new();
+        for address in &places {
+            let listener = self.listener(address);
+            self.site.tcp[listener] = tcp.or(self.site.tcp[listener]);
+        }
         for key in keys {
             for address in addresses(std::slice::from_ref(key), &hosts, self.ground.default_port) {
                 let server = places.iter().position(|place| *place == address).unwrap_or_default();
@@ -410,6 +417,7 @@ impl<'a> Builder<'a> {
         self.site.addresses.insert(address.clone(), number);
         self.listeners.push(address.clone());
         self.site.routes.push(Routes::default());
+        self.site.tcp.push(TcpLimits::default());
         self.site.dropped.push(self.dns.bind(&address.label(), "dropped", ""));
         number
     }

@@ -82,6 +82,10 @@ pub struct Ede {
 impl Ede {
     /// The answer comes from an expired cache entry.
     pub const STALE_ANSWER: u16 = 3;
+    /// The server does not answer such queries.
+    pub const BLOCKED: u16 = 15;
+    /// The answer was taken away, as the client, or who runs its network, wants it.
+    pub const FILTERED: u16 = 17;
     /// The server is not able to answer yet.
     pub const NOT_READY: u16 = 14;
     /// No authority for the name could be reached.

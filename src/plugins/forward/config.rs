@@ -316,7 +316,10 @@ impl Build for Config {
 
 impl Forward {
     fn start(self, block: &mut Block<'_>) -> Result<super::Forward, BuildError> {
-        let Self { from, to, except, options } = self;
+        let Self { from, to, except, mut options } = self;
+        let TlsFiles { identity, authorities } = &mut options.tls;
+        let named = identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]).chain(authorities);
+        named.for_each(|file| *file = block.path(file));
         let policy = match options.policy {
             PolicyName::Random => Policy::Random,
             PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),
