@@ -11,11 +11,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("corefile", &[]),
     ("metrics", &[]),
     ("http", &[]),
+    ("expression", &[]),
     ("chain", &["wire", "corefile", "metrics", "http"]),
     ("cache", &["wire", "metrics"]),
     ("upstream", &["wire", "metrics"]),
     ("kubernetes", &["wire", "metrics"]),
-    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes"]),
+    ("plugins", &["wire", "corefile", "metrics", "http", "expression", "chain", "cache", "upstream", "kubernetes"]),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.

@@ -28,6 +28,7 @@ pub mod ready;
 pub mod reload;
 pub mod root;
 pub mod timeouts;
+pub mod view;
 pub mod whoami;
 
 use crate::chain::Directive;
@@ -35,6 +36,7 @@ use crate::chain::Directive;
 /// All directives in the order in which a query meets them, whatever the order in the Corefile. It is CoreDNS
 /// 1.15.0's order: what stands higher sees what stands lower, on the way in and on the way out.
 pub const DIRECTIVES: &[Directive] = &[
+    view::DIRECTIVE,        // which queries come in at all; its name is a label of the metrics of those below
     root::DIRECTIVE,        // before all that name files
     metadata::DIRECTIVE,    // before all that read labels, or keep something for their sake
     cancel::DIRECTIVE,      // bounds the wait for those below

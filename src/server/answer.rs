@@ -95,7 +95,7 @@ impl Job {
     pub(crate) async fn finish(mut self: Box<Self>) -> Finished {
         let chain = Arc::clone(self.parked.chain());
         let response = self.parked.finish(&mut self.cx).await;
-        let target = Target { chain, place: self.cx.place };
+        let target = Target { chain, place: self.cx.place, view: None };
         let bytes = DRAFT.with_borrow_mut(|draft| {
             let length = write(&target, &self.cx, &response, draft);
             draft[..length].to_vec()

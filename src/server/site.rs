@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 38] = [
+const NOT_YET: [&str; 37] = [
     "geoip",
     "proxyproto",
     "quic",
@@ -56,7 +56,6 @@ const NOT_YET: [&str; 38] = [
     "erratic",
     "on",
     "sign",
-    "view",
     "nomad",
     "dynupdate",
     "hosts",
@@ -148,7 +147,7 @@ pub(crate) struct Site {
     tcp: Vec<TcpLimits>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
-    enabled: Vec<[String; 3]>,
+    enabled: Vec<[String; 4]>,
     fingerprint: String,
     banner: Vec<String>,
     lameduck: Duration,
@@ -202,7 +201,7 @@ impl Site {
         if !routes.takes_class(question.class) {
             return None;
         }
-        routes.find(question).filter(|target| !target.chain.is_empty())
+        routes.find(cx).filter(|target| !target.chain.is_empty())
     }
 
     /// Limits of TCP connections of a listener.
@@ -262,8 +261,8 @@ impl Site {
         &self.shared
     }
 
-    /// Labels of `coredns_plugin_enabled`: server, zone, plugin.
-    pub(crate) fn enabled(&self) -> &[[String; 3]] {
+    /// Labels of `coredns_plugin_enabled`: server, zone, view, plugin.
+    pub(crate) fn enabled(&self) -> &[[String; 4]] {
         &self.enabled
     }
 
@@ -365,8 +364,8 @@ impl<'a> Builder<'a> {
 
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
-        let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, debug, tcp, .. } =
-            parts;
+        let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
+        let BlockParts { debug, tcp, view, .. } = parts;
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);
@@ -383,9 +382,11 @@ impl<'a> Builder<'a> {
                     let listener = self.listener(&address);
                     let place =
                         Place { listener: listener as u16, server: server as u16, zone: number.unwrap_or(0) as u16 };
-                    self.enable(&address, zone, &chain);
+                    self.enable(&address, zone, view.as_ref().map_or("", |view| &view.name), &chain);
                     let known = &zones[usize::from(place.zone)];
-                    if !self.site.routes[listener].add(known, Target { chain: Arc::clone(&chain), place }) {
+                    if !self.site.routes[listener]
+                        .add(known, Target { chain: Arc::clone(&chain), place, view: view.clone() })
+                    {
                         let text = format!("zone `{zone}` is already defined for {}", address.label());
                         errors.push(key.token.error(text));
                     }
@@ -404,8 +405,8 @@ impl<'a> Builder<'a> {
         errors
     }
 
-    fn enable(&mut self, address: &ListenAddress, zone: &str, chain: &Chain) {
-        let names = chain.names().map(|name| [address.label(), zone.to_owned(), name.to_owned()]);
+    fn enable(&mut self, address: &ListenAddress, zone: &str, view: &str, chain: &Chain) {
+        let names = chain.names().map(|name| [address.label(), zone.to_owned(), view.to_owned(), name.to_owned()]);
         self.site.enabled.extend(names);
     }
 
