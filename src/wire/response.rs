@@ -28,8 +28,8 @@ pub struct Response {
     pub plugin: &'static str,
     /// Which server this is, for clients that asked for it in their OPT record (RFC 5001).
     pub server_id: Option<Arc<[u8]>>,
-    /// The upstream that gave it.
-    pub upstream: Option<SocketAddr>,
+    /// The upstream that gave it. In a box, so that answers that come from none are not longer for it.
+    pub upstream: Option<Box<SocketAddr>>,
     /// If set, address records of an encoded body are put in another order when they are written.
     pub shuffle: Option<u32>,
 }

@@ -301,7 +301,7 @@ fn is_looped(member: &Member) -> bool {
 
 fn answered(packet: Packet, from: &Member) -> Response {
     let ede = packet.extended_error().cloned();
-    Response { ede, upstream: Some(from.upstream.address()), ..Response::packet(packet) }
+    Response { ede, upstream: Some(Box::new(from.upstream.address())), ..Response::packet(packet) }
 }
 
 fn failed(error: &AskError) -> Response {
