@@ -20,6 +20,7 @@
 
 // floor 0: knows nothing of the others
 pub mod corefile;
+pub mod expression;
 pub mod http;
 pub mod metrics;
 pub mod versions;

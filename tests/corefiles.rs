@@ -143,6 +143,11 @@ fn metrics_are_those_of_the_readmes() {
             cache 30
             reload
             loadbalance
+            local
+            dns64
+            acl {{
+                drop type NULL
+            }}
         }}",
         free_port(),
         free_port(),

@@ -12,11 +12,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("http", &[]),
     ("versions", &[]),
+    ("expression", &[]),
     ("chain", &["wire", "corefile", "metrics", "http", "versions"]),
     ("cache", &["wire", "metrics", "versions"]),
     ("upstream", &["wire", "metrics"]),
     ("kubernetes", &["wire", "metrics", "versions"]),
-    ("plugins", &["wire", "corefile", "metrics", "http", "versions", "chain", "cache", "upstream", "kubernetes"]),
+    (
+        "plugins",
+        &["wire", "corefile", "metrics", "http", "versions", "expression", "chain", "cache", "upstream", "kubernetes"],
+    ),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.

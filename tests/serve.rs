@@ -571,3 +571,38 @@ fn a_notify_changes_nothing_in_the_cache() {
     let again = server.ask("ok.test. A +opcode=notify");
     assert!(!again.text.contains("opcode: QUERY"), "{}", again.text);
 }
+
+/// How long a connection stays open on which `sent` was written, and how many octets came on it.
+fn time_of_connection(port: u16, sent: &[u8]) -> (Duration, usize) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(9))).expect("a time-out");
+    stream.write_all(sent).expect("sent");
+    let (start, mut answers) = (std::time::Instant::now(), Vec::new());
+    stream.read_to_end(&mut answers).expect("the server closes the connection");
+    (start.elapsed(), answers.len())
+}
+
+#[test]
+fn connections_end_as_timeouts_says() {
+    // The last word on each limit of the listener holds.
+    let server = Server::start(
+        "a.test:{port} {\n timeouts {\n read 20s\n idle 1\n }\n whoami\n}
+         b.test:{port} {\n timeouts {\n read 2s\n maxtcpqueries 3\n }\n whoami\n}
+         c.test:{port} {\n whoami\n}\n",
+    );
+    let framed = |name: &[&str]| {
+        let query = query(7, name);
+        [&(query.len() as u16).to_be_bytes()[..], &query].concat()
+    };
+    let (first, one) = (framed(&["x", "c", "test"]), framed(&["x", "c", "test"]).len());
+    let about = |seconds: u64| Duration::from_millis(1000 * seconds - 100)..Duration::from_millis(1000 * seconds + 900);
+    let (silent, _) = time_of_connection(server.port, &[]);
+    assert!(about(2).contains(&silent), "read: {silent:?}");
+    let (half, _) = time_of_connection(server.port, &first[..one / 2]);
+    assert!(about(2).contains(&half), "a query that stops half way: {half:?}");
+    let (idle, answer) = time_of_connection(server.port, &first);
+    assert!(about(1).contains(&idle), "idle: {idle:?}");
+    let (counted, answers) = time_of_connection(server.port, &first.repeat(3));
+    assert!(counted < Duration::from_millis(500), "maxtcpqueries: {counted:?}");
+    assert_eq!(answers, 3 * answer, "all three are answered");
+}

@@ -2,6 +2,7 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, Plugin, Server, ServerSlot, Waiting};
+use super::{BuildError, Context, LabelSource, Labels, Plugin, Server, ServerSlot, TcpLimits, Waiting};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -24,6 +25,9 @@ pub struct Block<'a> {
     slot: &'a ServerSlot,
     control: &'a Control,
     name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
+    root: PathBuf,
+    labels: Labels,
+    sources: Vec<Box<dyn LabelSource>>,
     parts: BlockParts,
 }
 
@@ -46,12 +50,25 @@ pub struct BlockParts {
     pub after_start: Vec<Box<dyn FnOnce(Started) -> Waiting<()> + Send>>,
     /// How long to go on answering after SIGTERM (`health { lameduck }`).
     pub lameduck: Option<Duration>,
+    /// Limits of TCP connections (`timeouts`).
+    pub tcp: TcpLimits,
+    /// What queries must be like to come here, and its name (`view`).
+    pub view: Option<View>,
     /// How often to look for a changed Corefile (`reload`): interval and jitter.
     pub reload: Option<(Duration, Duration)>,
     /// `debug` stands in the block.
     pub debug: bool,
     /// `errors { stacktrace }` stands in the block.
     pub stacktrace: bool,
+}
+
+/// Lets only some queries into a block.
+#[derive(Clone)]
+pub struct View {
+    /// The `view` label of metrics.
+    pub name: String,
+    /// Whether a query may come in.
+    pub admits: Arc<dyn Fn(&Context) -> bool + Send + Sync>,
 }
 
 /// Where a site serves.
@@ -97,7 +114,20 @@ impl<'a> Block<'a> {
         name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
     ) -> Self {
         let servers = name_servers(&[]);
-        Self { zones, servers, registry, shared, probes, slot, control, name_servers, parts: BlockParts::default() }
+        Self {
+            zones,
+            servers,
+            registry,
+            shared,
+            probes,
+            slot,
+            control,
+            name_servers,
+            root: PathBuf::new(),
+            labels: Labels::default(),
+            sources: Vec::new(),
+            parts: BlockParts::default(),
+        }
     }
 
     /// The block's zones; [`super::Place::zone`] is an index into them.
@@ -113,6 +143,27 @@ impl<'a> Block<'a> {
     /// The hosts that the block listens on; empty = all addresses.
     pub fn hosts(&self) -> &[String] {
         &self.parts.hosts
+    }
+
+    /// The name of the host, which is the pod's name in Kubernetes.
+    pub fn host_name(&self) -> String {
+        let read = std::fs::read_to_string("/proc/sys/kernel/hostname");
+        read.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    }
+
+    /// The value of the `view` label; empty without a view.
+    pub fn view(&self) -> &str {
+        self.parts.view.as_ref().map_or("", |view| &view.name)
+    }
+
+    /// Says where files are that have no leading `/` (`root`).
+    pub fn set_root(&mut self, root: PathBuf) {
+        self.root = root;
+    }
+
+    /// Where a file is that the Corefile names.
+    pub fn path(&self, file: &Path) -> PathBuf {
+        self.root.join(file)
     }
 
     /// The process's metrics.
@@ -184,6 +235,16 @@ impl<'a> Block<'a> {
         Arc::clone(self.probes)
     }
 
+    /// The labels of the block's queries, for plugins that read them and for those that note some on the way.
+    pub fn labels(&self) -> Labels {
+        self.labels.clone()
+    }
+
+    /// Gives queries of this block the labels that a plugin knows.
+    pub fn label_source(&mut self, source: impl LabelSource) {
+        self.sources.push(Box::new(source));
+    }
+
     /// The whole server, for looking names up as a client would.
     pub fn server(&self) -> Server {
         self.slot.server()
@@ -201,6 +262,7 @@ impl<'a> Block<'a> {
 
     /// What has been registered.
     pub fn into_parts(self) -> BlockParts {
+        self.labels.complete(self.sources);
         self.parts
     }
 }

@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, time::Instant};
 
+use super::labels::Note;
 use crate::{
     versions::Seen,
     wire::{Query, Question},
@@ -26,7 +27,10 @@ pub struct Context {
     pub(super) passed: usize,
     /// How many questions of our own this one is below the client's.
     pub(super) depth: u8,
+    /// Who was asked for the answer.
+    pub(super) upstream: Option<SocketAddr>,
     instead: Option<Box<Question>>,
+    notes: Option<Box<Note>>,
 }
 
 /// How a query came.
@@ -72,7 +76,9 @@ impl Context {
             seen: Seen::default(),
             passed: 0,
             depth: 0,
+            upstream: None,
             instead: None,
+            notes: None,
         }
     }
 
@@ -91,10 +97,32 @@ impl Context {
         self.instead = Some(Box::new(question));
     }
 
+    /// The upstream whose answer this query gets, once it is there.
+    pub const fn upstream(&self) -> Option<SocketAddr> {
+        self.upstream
+    }
+
+    /// Notes a label of this query that only shows on the way. Ask [`super::Labels::are_enabled`] first: nobody may want it.
+    pub fn note(&mut self, name: &'static str, value: String) {
+        self.notes = Some(Box::new(Note { name, value, earlier: self.notes.take() }));
+    }
+
+    /// What was noted last under this name.
+    pub(super) fn noted(&self, name: &str) -> Option<&str> {
+        let mut note = self.notes.as_deref();
+        while let Some(Note { name: known, value, earlier }) = note {
+            if *known == name {
+                return Some(value);
+            }
+            note = earlier.as_deref();
+        }
+        None
+    }
+
     /// The same query at the start of a chain again, its own question in force.
     #[must_use]
     pub fn into_fresh(self) -> Self {
-        Self { passed: 0, instead: None, seen: Seen::default(), ..self }
+        Self { passed: 0, upstream: None, instead: None, notes: None, seen: Seen::default(), ..self }
     }
 
     /// The largest answer that the client can take, in octets.

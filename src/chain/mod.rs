@@ -16,18 +16,22 @@ mod block;
 mod context;
 mod directive;
 mod dns_metrics;
+mod labels;
 mod rest;
+mod tcp_limits;
 mod walk;
 mod zones;
 
 use std::{future::Future, pin::Pin};
 
 pub use again::{Again, Tally, Terms};
-pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started};
+pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started, View};
 pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys, Parse};
 pub use dns_metrics::{DnsFamilies, DnsHandles, Exchange};
+pub use labels::{LabelSource, Labels};
 pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
+pub use tcp_limits::TcpLimits;
 pub use walk::{Chain, Outcome, Parked};
 pub use zones::ZoneSet;
 

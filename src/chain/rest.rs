@@ -15,6 +15,11 @@ impl<'a> Rest<'a> {
         Self { chain, at }
     }
 
+    /// Takes the query along the rest of the chain now, for who must see the answer before it is one.
+    pub fn walk(&self, cx: &mut Context) -> Outcome {
+        self.chain.walk_from(self.at, cx)
+    }
+
     /// Keeps the rest of the chain for asking it again later.
     pub fn keep(&self) -> Asker {
         Asker { chain: Arc::clone(self.chain), from: self.at }

@@ -94,6 +94,7 @@ impl Chain {
         if response.plugin.is_empty() {
             response.plugin = self.links.get(at).map_or("", |plugin| plugin.name());
         }
+        cx.upstream = response.upstream.as_deref().copied().or(cx.upstream);
         for plugin in self.links[from..at.min(self.links.len())].iter().rev() {
             plugin.response(cx, response);
         }

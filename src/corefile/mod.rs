@@ -26,7 +26,7 @@ use std::path::Path;
 pub use address::{Key, Scheme, zones_of};
 pub use error::{Error, Errors, SourceFile, Span, Warning};
 pub use stanza::{Args, Instance, Line, Stanza, Token};
-pub use values::duration;
+pub use values::{duration, network};
 
 /// A Corefile, read and resolved.
 #[derive(Debug, Clone, Default)]

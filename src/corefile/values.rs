@@ -99,12 +99,9 @@ impl Token {
     /// # Errors
     /// It is none.
     pub fn cidr(&self) -> Result<(IpAddr, u8), Error> {
+        let alone = || self.text.parse().ok().map(|address| (address, width(address)));
         let expected = || self.error(format!("expected a network such as `10.0.0.0/8`, found `{}`", self.text));
-        let (address, length) = self.text.split_once('/').unwrap_or((&self.text, ""));
-        let address: IpAddr = address.parse().map_err(|_| expected())?;
-        let length =
-            if self.text.contains('/') { prefix_length(length, address).ok_or_else(expected)? } else { width(address) };
-        Ok((address, length))
+        network(&self.text).or_else(alone).ok_or_else(expected)
     }
 
     /// The word as an IP address with or without a port: `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`.
@@ -136,6 +133,13 @@ impl Token {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         Ok(((!host.is_empty()).then(|| host.to_owned()), port))
     }
+}
+
+/// A network in CIDR notation: its address as it is written, and the length of its prefix.
+pub fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/')?;
+    let address = address.parse().ok()?;
+    Some((address, prefix_length(length, address)?))
 }
 
 /// A Go duration such as `300ms` or `1h5m`; `None` if it is none, or negative.

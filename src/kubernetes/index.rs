@@ -31,6 +31,8 @@ pub struct Index {
     pub imported: Half,
     namespaces: Shards<Box<[u8]>, ()>,
     pods: Shards<IpAddr, SmallVec<[Arc<Pod>; 1]>>,
+    /// Pods are kept with their labels.
+    pod_labels: bool,
     known: Mutex<Known>,
     versions: Arc<Versions>,
 }
@@ -317,6 +319,7 @@ impl Index {
             imported: Half::new(&versions),
             namespaces: Shards::new(&versions),
             pods: Shards::new(&versions),
+            pod_labels: false,
             known: Mutex::default(),
             versions,
         }
@@ -325,6 +328,11 @@ impl Index {
     /// Move on when what was read changes.
     pub const fn versions(&self) -> &Arc<Versions> {
         &self.versions
+    }
+
+    /// An empty index that keeps the labels of pods, or does not.
+    pub fn with_pod_labels(pod_labels: bool) -> Self {
+        Self { pod_labels, ..Self::new() }
     }
 
     /// Whether a Namespace of this name is known. In lower case.
@@ -336,6 +344,11 @@ impl Index {
     pub fn has_pod(&self, namespace: &[u8], address: IpAddr, seen: &mut Seen) -> bool {
         let any = |pods: &SmallVec<[Arc<Pod>; 1]>| pods.iter().any(|pod| pod.namespace.as_bytes() == namespace);
         self.pods.read(&address, seen, any).unwrap_or(false)
+    }
+
+    /// The pod that has this address; the last to appear if there are several.
+    pub fn pod_of(&self, address: IpAddr) -> Option<Arc<Pod>> {
+        self.pods.read(&address, &mut Seen::default(), |pods| pods.last().cloned()).flatten()
     }
 
     /// How many objects are kept, by kind.
@@ -489,7 +502,7 @@ impl Indexed for WatchedPod {
         let mut known = index.known();
         known.pods.see(&key);
         let earlier = known.pods.objects.get(&key).cloned();
-        let Some(pod) = self.kept() else {
+        let Some(pod) = self.kept(index.pod_labels) else {
             drop(known);
             self.delete(index, now);
             return earlier.is_some();

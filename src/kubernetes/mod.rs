@@ -4,7 +4,7 @@
 //!   watch.rs       list + watch, pause, list again      manifests.rs   the same from files
 //!     object/      keep only what answers need
 //!       index.rs   by service, address, pod, namespace
-//!   grammar.rs     name → Lookup
+//!   grammar.rs     name → Lookup, labels.rs: Lookup → labels
 //!     answer.rs    Lookup + index → records
 //!       apex.rs    SOA, NS, dns-version
 //! ```
@@ -14,6 +14,7 @@ mod apex;
 pub mod client;
 pub mod grammar;
 pub mod index;
+mod labels;
 pub mod manifests;
 mod metrics;
 pub mod object;
@@ -35,6 +36,7 @@ use tokio::{
 };
 
 pub use client::{Access, ClientError};
+pub use labels::label;
 pub use manifests::Selection;
 pub use selector::Selector;
 
@@ -57,6 +59,8 @@ pub struct Watching {
     pub endpoints: bool,
     /// Watch pods.
     pub pods: bool,
+    /// Keep the labels of pods.
+    pub pod_labels: bool,
     /// Watch imported services.
     pub multicluster: bool,
     /// How many requests to the API server may be under way; 0 = any number.
@@ -105,7 +109,7 @@ impl Cluster {
     /// # Errors
     /// Something on disk is missing or wrong. An API server that does not answer is none: it is tried again.
     pub fn start(watching: &Watching, registry: &Arc<Registry>) -> Result<Self, ClusterError> {
-        let index = Arc::new(Index::new());
+        let index = Arc::new(Index::with_pod_labels(watching.pod_labels));
         let metrics = ClusterMetrics::register(registry, &index);
         let mut cluster = Self { index, states: Vec::new(), tasks: Vec::new() };
         match &watching.source {

@@ -1,19 +1,34 @@
 //! What an operator can say in a Corefile. Each plugin is a folder: README, `config.rs`, `mod.rs`.
 
+pub mod acl;
+pub mod any;
 pub mod bind;
+pub mod bufsize;
 pub mod cache;
+pub mod cancel;
+pub mod chaos;
 pub mod debug;
+pub mod dns64;
 pub mod errors;
 pub mod forward;
+pub mod header;
 pub mod health;
 pub mod hosts;
 pub mod kubernetes;
 pub mod loadbalance;
+pub mod local;
 pub mod log;
 pub mod loop_guard;
+pub mod metadata;
+pub mod minimal;
+pub mod multisocket;
+pub mod nsid;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
+pub mod root;
+pub mod timeouts;
+pub mod view;
 pub mod whoami;
 
 use crate::chain::Directive;
@@ -21,7 +36,15 @@ use crate::chain::Directive;
 /// All directives in the order in which a query meets them, whatever the order in the Corefile. It is CoreDNS
 /// 1.15.0's order: what stands higher sees what stands lower, on the way in and on the way out.
 pub const DIRECTIVES: &[Directive] = &[
+    view::DIRECTIVE,        // which queries come in at all; its name is a label of the metrics of those below
+    root::DIRECTIVE,        // before all that name files
+    metadata::DIRECTIVE,    // before all that read labels, or keep something for their sake
+    cancel::DIRECTIVE,      // bounds the wait for those below
+    timeouts::DIRECTIVE,    // only sets limits
+    multisocket::DIRECTIVE, // changes nothing
     reload::DIRECTIVE,      // only sets when the Corefile is read again
+    nsid::DIRECTIVE,        // marks every answer
+    bufsize::DIRECTIVE,     // what those below may send, and ask upstreams for
     bind::DIRECTIVE,        // before all that name their metrics by listener
     debug::DIRECTIVE,       // only sets a switch
     ready::DIRECTIVE,       // an HTTP endpoint
@@ -29,8 +52,15 @@ pub const DIRECTIVES: &[Directive] = &[
     prometheus::DIRECTIVE,  // sees every answer, errors and hits included
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
+    local::DIRECTIVE,       // nobody else is to be asked for these
+    dns64::DIRECTIVE,       // asks those below a second time
+    any::DIRECTIVE,         // before anybody makes a long answer
+    chaos::DIRECTIVE,       // names of this server itself
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
+    acl::DIRECTIVE,         // who may not ask gets nothing from the cache either
     cache::DIRECTIVE,       // keeps what those below answer
+    header::DIRECTIVE,      // its flags are kept by the cache
+    minimal::DIRECTIVE,     // its short answers are kept by the cache
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
     loop_guard::DIRECTIVE,  // sees what would be forwarded

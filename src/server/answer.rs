@@ -62,7 +62,11 @@ pub(crate) fn handle(
     parking: &Arc<Parking>,
     out: &mut [u8],
 ) -> Handled {
-    let memory = memo::recall(site.number(), &arrival, message, out);
+    let memory = if site.is_same_for_all(arrival.listener) {
+        memo::recall(site.number(), &arrival, message, out)
+    } else {
+        Memory::Nothing
+    };
     if let Memory::Given(length) = memory {
         return Handled::Reply(length);
     }
@@ -109,7 +113,7 @@ impl Job {
     pub(crate) async fn finish(mut self: Box<Self>) -> Finished {
         let chain = Arc::clone(self.parked.chain());
         let response = self.parked.finish(&mut self.cx).await;
-        let target = Target { chain, place: self.cx.place };
+        let target = Target { chain, place: self.cx.place, view: None };
         let bytes = DRAFT.with_borrow_mut(|draft| {
             let length = write(&target, &self.cx, &response, draft);
             draft[..length].to_vec()

@@ -289,8 +289,8 @@ impl Server {
         self.metrics.version.reset();
         self.metrics.version.with_label_values(&["sha512", site.fingerprint()]).set(1);
         self.metrics.enabled.reset();
-        for [server, zone, name] in site.enabled() {
-            self.metrics.enabled.with_label_values(&[server, zone, "", name]).set(1);
+        for [server, zone, view, name] in site.enabled() {
+            self.metrics.enabled.with_label_values(&[server, zone, view, name]).set(1);
         }
         if site.reload().is_some() {
             tracing::info!(target: "plugin/reload", "Running configuration SHA512 = {}", site.fingerprint());

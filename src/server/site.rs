@@ -20,7 +20,7 @@ use super::{
 use crate::{
     chain::{
         Block, BlockParts, Build, Chain, Context, Control, Directive, DnsFamilies, DnsHandles, Exchange, HttpEndpoint,
-        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, Waiting,
+        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, TcpLimits, Waiting,
     },
     corefile::{self, Corefile, Error, Errors, Key, Scheme, Token},
     metrics::Registry,
@@ -28,37 +28,23 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 52] = [
-    "root",
-    "metadata",
+const NOT_YET: [&str; 37] = [
     "geoip",
-    "cancel",
     "proxyproto",
     "quic",
     "grpc_server",
     "https",
     "https3",
-    "timeouts",
-    "multisocket",
-    "nsid",
-    "bufsize",
     "trace",
     "pprof",
     "shed",
     "dnstap",
-    "local",
-    "dns64",
     "siit",
-    "any",
-    "chaos",
     "tsig",
     "rewrite",
     "autopath",
-    "acl",
-    "header",
     "dnssec",
     "tls",
-    "minimal",
     "template",
     "transfer",
     "route53",
@@ -73,7 +59,6 @@ const NOT_YET: [&str; 52] = [
     "erratic",
     "on",
     "sign",
-    "view",
     "nomad",
     "dynupdate",
     "hosts",
@@ -162,9 +147,11 @@ pub(crate) struct Site {
     number: u64,
     addresses: HashMap<ListenAddress, usize>,
     routes: Vec<Routes>,
+    /// Limits of TCP connections, by listener.
+    tcp: Vec<TcpLimits>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
-    enabled: Vec<[String; 3]>,
+    enabled: Vec<[String; 4]>,
     fingerprint: String,
     banner: Vec<String>,
     lameduck: Duration,
@@ -223,7 +210,17 @@ impl Site {
         if !routes.takes_class(question.class) {
             return None;
         }
-        routes.find(question).filter(|target| !target.chain.is_empty())
+        routes.find(cx).filter(|target| !target.chain.is_empty())
+    }
+
+    /// Whether equal queries to a listener go to the same block, whoever asks.
+    pub(crate) fn is_same_for_all(&self, listener: usize) -> bool {
+        self.routes[listener].is_same_for_all()
+    }
+
+    /// Limits of TCP connections of a listener.
+    pub(crate) fn tcp(&self, listener: usize) -> TcpLimits {
+        self.tcp.get(listener).copied().unwrap_or_default()
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -278,8 +275,8 @@ impl Site {
         &self.shared
     }
 
-    /// Labels of `coredns_plugin_enabled`: server, zone, plugin.
-    pub(crate) fn enabled(&self) -> &[[String; 3]] {
+    /// Labels of `coredns_plugin_enabled`: server, zone, view, plugin.
+    pub(crate) fn enabled(&self) -> &[[String; 4]] {
         &self.enabled
     }
 
@@ -338,6 +335,7 @@ impl<'a> Builder<'a> {
             number: NUMBER.fetch_add(1, Relaxed),
             addresses: HashMap::new(),
             routes: Vec::new(),
+            tcp: Vec::new(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
             enabled: Vec::new(),
@@ -382,11 +380,16 @@ impl<'a> Builder<'a> {
 
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
-        let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, debug, .. } = parts;
+        let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
+        let BlockParts { debug, tcp, view, .. } = parts;
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);
         let mut errors = Vec::new();
+        for address in &places {
+            let listener = self.listener(address);
+            self.site.tcp[listener] = tcp.or(self.site.tcp[listener]);
+        }
         for key in keys {
             for address in addresses(std::slice::from_ref(key), &hosts, self.ground.default_port) {
                 let server = places.iter().position(|place| *place == address).unwrap_or_default();
@@ -395,9 +398,11 @@ impl<'a> Builder<'a> {
                     let listener = self.listener(&address);
                     let place =
                         Place { listener: listener as u16, server: server as u16, zone: number.unwrap_or(0) as u16 };
-                    self.enable(&address, zone, &chain);
+                    self.enable(&address, zone, view.as_ref().map_or("", |view| &view.name), &chain);
                     let known = &zones[usize::from(place.zone)];
-                    if !self.site.routes[listener].add(known, Target { chain: Arc::clone(&chain), place }) {
+                    if !self.site.routes[listener]
+                        .add(known, Target { chain: Arc::clone(&chain), place, view: view.clone() })
+                    {
                         let text = format!("zone `{zone}` is already defined for {}", address.label());
                         errors.push(key.token.error(text));
                     }
@@ -416,8 +421,8 @@ impl<'a> Builder<'a> {
         errors
     }
 
-    fn enable(&mut self, address: &ListenAddress, zone: &str, chain: &Chain) {
-        let names = chain.names().map(|name| [address.label(), zone.to_owned(), name.to_owned()]);
+    fn enable(&mut self, address: &ListenAddress, zone: &str, view: &str, chain: &Chain) {
+        let names = chain.names().map(|name| [address.label(), zone.to_owned(), view.to_owned(), name.to_owned()]);
         self.site.enabled.extend(names);
     }
 
@@ -429,6 +434,7 @@ impl<'a> Builder<'a> {
         self.site.addresses.insert(address.clone(), number);
         self.listeners.push(address.clone());
         self.site.routes.push(Routes::default());
+        self.site.tcp.push(TcpLimits::default());
         self.site.dropped.push(self.dns.bind(&address.label(), "dropped", ""));
         number
     }

@@ -20,10 +20,13 @@ use super::{
     limits::Connected,
     memo,
 };
-use crate::{chain::Transport, wire::MAX_MESSAGE};
+use crate::{
+    chain::{TcpLimits, Transport},
+    wire::MAX_MESSAGE,
+};
 
-/// How long the first query may take.
-const FIRST: Duration = Duration::from_secs(3);
+/// How long the first query, and each that has begun, may take to arrive; unless `timeouts` says so, as the next two.
+const READ: Duration = Duration::from_secs(3);
 /// How long a connection may be silent (RFC 7766 section 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
 /// How long the client may take to accept an answer.
@@ -66,11 +69,18 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::with_capacity(4096, reader);
     let (answers, queue) = mpsc::channel(IN_FLIGHT);
-    let sending = tokio::spawn(send(writer, queue));
+    let limits = |duty: &Duty| duty.site().map(|(site, listener)| site.tcp(listener)).unwrap_or_default();
+    let sending = tokio::spawn(send(writer, queue, limits(duty).write.unwrap_or(WRITE)));
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut patience = FIRST;
     let mut out = Vec::new();
+    let mut taken = 0;
     loop {
+        let TcpLimits { read, idle, queries, .. } = limits(duty);
+        if queries.is_some_and(|most| taken >= most) {
+            break;
+        }
+        let read = read.unwrap_or(READ);
+        let patience = if taken == 0 { read } else { idle.unwrap_or(IDLE) };
         let length = tokio::select! {
             read = timeout(patience, reader.read_u16()) => match read {
                 Ok(Ok(length)) => usize::from(length),
@@ -81,9 +91,9 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
             },
             () = duty.ended() => break,
         };
+        taken += 1;
         let mut query = vec![0; length];
-        timeout(IDLE, reader.read_exact(&mut query)).await??;
-        patience = IDLE;
+        timeout(read, reader.read_exact(&mut query)).await??;
         let Ok(permit) = Arc::clone(&places).acquire_owned().await else { break };
         duty.refresh();
         let Some((site, listener)) = duty.site() else { break };
@@ -114,7 +124,7 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
     Ok(())
 }
 
-async fn send(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) {
+async fn send(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>, patience: Duration) {
     let mut bytes = Vec::new();
     while let Some(answer) = queue.recv().await {
         bytes.clear();
@@ -124,7 +134,7 @@ async fn send(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) {
             let Ok(answer) = queue.try_recv() else { break };
             frame(&mut bytes, &answer);
         }
-        match timeout(WRITE, writer.write_all(&bytes)).await {
+        match timeout(patience, writer.write_all(&bytes)).await {
             Ok(Ok(())) => {}
             _ => return,
         }

@@ -23,6 +23,9 @@ pub struct Edns {
 }
 
 impl Edns {
+    /// Code of the option that asks which server this is (RFC 5001).
+    pub const NSID: u16 = 3;
+
     /// An OPT record without options.
     pub fn new(udp_size: u16, dnssec_ok: bool) -> Self {
         Self { udp_size, version: 0, dnssec_ok, extended_rcode: 0, options: Options::new() }
@@ -37,6 +40,12 @@ impl Edns {
             extended_rcode,
             options: Options::from_slice(data),
         }
+    }
+
+    pub(super) fn write_server_id(id: &[u8], out: &mut SmallVec<[u8; 64]>) {
+        out.extend_from_slice(&Self::NSID.to_be_bytes());
+        out.extend_from_slice(&(id.len() as u16).to_be_bytes());
+        out.extend_from_slice(id);
     }
 
     /// The extended DNS error among the options, if there is one.
@@ -73,6 +82,10 @@ pub struct Ede {
 impl Ede {
     /// The answer comes from an expired cache entry.
     pub const STALE_ANSWER: u16 = 3;
+    /// The server does not answer such queries.
+    pub const BLOCKED: u16 = 15;
+    /// The answer was taken away, as the client, or who runs its network, wants it.
+    pub const FILTERED: u16 = 17;
     /// The server is not able to answer yet.
     pub const NOT_READY: u16 = 14;
     /// No authority for the name could be reached.

@@ -118,6 +118,9 @@ impl Opt {
         if let Some(ede) = &response.ede {
             ede.write(&mut options);
         }
+        if let Some(id) = &response.server_id {
+            Edns::write_server_id(id, &mut options);
+        }
         let extended = (response.rcode.0 >> 4) as u8;
         Self { bytes: opt_record(edns.udp_size, extended, edns.dnssec_ok, &options) }
     }

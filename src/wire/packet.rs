@@ -165,6 +165,21 @@ impl Packet {
         self
     }
 
+    /// Leaves out the authority and additional sections: no name in front of them points into them.
+    pub(super) fn keep_answer_only(&mut self) {
+        let Stored { bytes, flags, rcode, ede, question_end, counts, entries } = &*self.stored;
+        if counts[1] == 0 && counts[2] == 0 {
+            return;
+        }
+        let entries = Entries::from_slice(&entries[..usize::from(counts[0])]);
+        let end = entries.last().map_or(*question_end, |entry| entry.end);
+        let mut bytes = Octets::from(&bytes[..usize::from(end)]);
+        bytes[8..HEADER].fill(0);
+        let (flags, rcode, ede, question_end) = (*flags, *rcode, ede.clone(), *question_end);
+        let stored = Stored { bytes, flags, rcode, ede, question_end, counts: [counts[0], 0, 0], entries };
+        self.stored = Arc::new(stored);
+    }
+
     /// The message as stored, id and TTLs as they came.
     pub fn bytes(&self) -> &[u8] {
         &self.stored.bytes

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc};
 
 use super::{Ede, Message, Packet, Question, Rcode, Record, RecordType, Section, WireError};
 
@@ -26,6 +26,10 @@ pub struct Response {
     pub cause: Option<Box<Failure>>,
     /// Name of the plugin that answered; the walk fills it in.
     pub plugin: &'static str,
+    /// Which server this is, for clients that asked for it in their OPT record (RFC 5001).
+    pub server_id: Option<Arc<[u8]>>,
+    /// The upstream that gave it. In a box, so that answers that come from none are not longer for it.
+    pub upstream: Option<Box<SocketAddr>>,
     /// If set, address records of an encoded body are put in another order when they are written.
     pub shuffle: Option<u32>,
 }
@@ -88,6 +92,8 @@ impl Response {
             ede: None,
             cause: None,
             plugin: "",
+            server_id: None,
+            upstream: None,
             shuffle: None,
         }
     }
@@ -141,6 +147,35 @@ impl Response {
                 packet.age_records(&mut records);
                 Ok(Cow::Owned(records))
             }
+        }
+    }
+
+    /// Whether the authority section is part of what is said: all but answers with data, and answers that have nothing.
+    pub fn needs_authority(&self) -> bool {
+        let [mut data, mut authority] = [false; 2];
+        let mut see = |section: u8, kind: RecordType| match section {
+            0 => data = true,
+            1 => authority |= matches!(kind, RecordType::SOA | RecordType::NS),
+            _ => {}
+        };
+        match &self.body {
+            Body::Records(records) => {
+                records.answer.iter().for_each(|record| see(0, record.data.record_type()));
+                records.authority.iter().for_each(|record| see(1, record.data.record_type()));
+            }
+            Body::Packet(packet) => packet.entries().iter().for_each(|entry| see(entry.section, entry.record_type)),
+        }
+        self.rcode != Rcode::NOERROR || !data && authority
+    }
+
+    /// Leaves out the authority and additional sections.
+    pub fn keep_answer_only(&mut self) {
+        match &mut self.body {
+            Body::Records(records) => {
+                records.authority.clear();
+                records.additional.clear();
+            }
+            Body::Packet(packet) => packet.keep_answer_only(),
         }
     }
 

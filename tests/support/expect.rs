@@ -21,6 +21,8 @@ pub(crate) struct Expected {
     loose: bool,
     /// The code of the extended error, or that there is none.
     ede: Option<String>,
+    /// What `dig` says of the OPT record.
+    opt: Vec<String>,
     /// How long the answer may take.
     within: Option<Duration>,
 }
@@ -60,6 +62,7 @@ impl Expected {
                 Some(section) => _ = expected.sections[section].insert(rest.to_owned()),
                 None if word == "..." => expected.loose = true,
                 None if word == "ede" => expected.ede = Some(rest.to_owned()),
+                None if word == "opt" => expected.opt.push(rest.to_owned()),
                 None if word == "within" => expected.within = Some(duration(rest)),
                 None => {
                     word.clone_into(&mut expected.status);
@@ -80,6 +83,9 @@ impl Expected {
             Some("-") => reply.ede.is_empty(),
             Some(code) => reply.ede.iter().any(|known| known == code),
         };
+        let opt = self.opt.iter().all(|wanted| {
+            reply.text.lines().any(|line| line.strip_prefix("; ").is_some_and(|line| line.contains(wanted)))
+        });
         let in_time = self.within.is_none_or(|within| reply.taken <= within);
         let reply = reply.normalised();
         let sections = [&reply.answer, &reply.authority, &reply.additional];
@@ -87,7 +93,7 @@ impl Expected {
             wanted.len() == found.len() && wanted.iter().all(|wanted| found.iter().any(|found| same(wanted, found)))
         };
         let records = self.loose || self.sections.iter().zip(sections).all(equal);
-        self.status == reply.status && flags && ede && in_time && records
+        self.status == reply.status && flags && ede && opt && in_time && records
     }
 }
 

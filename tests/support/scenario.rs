@@ -66,6 +66,7 @@ pub(crate) fn run(file: &Path, subject: &Subject) -> (Vec<String>, usize) {
                 failures.extend(world.check_numbers(&body, subject, |world, name| world.cast.count(name)));
                 world.cast.forget_counts();
             }
+            "logged" => failures.extend(world.check_log(&body)),
             "metrics" => failures.extend(world.check_numbers(&body, subject, World::metric)),
             other => panic!("{}: unknown part `{other}`", file.display()),
         }
@@ -220,6 +221,21 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Waits until each line is the end of one that the server has written.
+    fn check_log(&mut self, body: &str) -> Option<String> {
+        let body = self.cast.fill_in(body);
+        let server = self.server();
+        let missing = || {
+            let log = server.log();
+            body.lines().find(|line| !line.is_empty() && !log.lines().any(|logged| logged.ends_with(line)))
+        };
+        let start = Instant::now();
+        while missing().is_some() && start.elapsed() < COUNTING {
+            pause(50);
+        }
+        missing().map(|line| format!("`{line}` is not logged:\n{}", server.log()))
     }
 
     fn metric(&self, series: &str) -> Option<String> {

@@ -25,6 +25,8 @@ pub struct Pod {
     pub name: Box<str>,
     /// All its addresses.
     pub addresses: Box<[IpAddr]>,
+    /// Its labels, if somebody wants them.
+    pub labels: Box<[(Box<str>, Box<str>)]>,
 }
 
 #[derive(Deserialize, Default)]
@@ -69,12 +71,14 @@ impl<'de> Deserialize<'de> for WatchedPod {
 }
 
 impl WatchedPod {
-    /// The pod as it is kept; `None` if it has ended or has no address.
-    pub fn kept(&self) -> Option<Pod> {
+    /// The pod as it is kept, with or without its labels; `None` if it has ended or has no address.
+    pub fn kept(&self, with_labels: bool) -> Option<Pod> {
+        let labels = self.meta.labels.iter().filter(|_| with_labels);
         (!self.over && !self.addresses.is_empty()).then(|| Pod {
             namespace: self.meta.namespace().to_ascii_lowercase().into(),
             name: self.meta.name().into(),
             addresses: self.addresses.clone(),
+            labels: labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
         })
     }
 }

@@ -228,23 +228,25 @@ impl Build for Config {
         let zone_set = |zones: &[String]| ZoneSet::parse(zones).map_err(|error| BuildError(error.to_string()));
         let label = self.zones.join(",");
         let servers = block.servers().to_vec();
-        // The zones of the block are part of the key: two blocks never share a store.
-        let key = format!("{servers:?} {:?} {self:?}", block.zones());
+        let view = block.view().to_owned();
+        // The zones and the view of the block are part of the key: two blocks never share a store.
+        let key = format!("{servers:?} {:?} {view:?} {self:?}", block.zones());
         let bounds = Bounds {
             success: self.capacity.0,
             denial: self.capacity.1,
             stale: self.stale.map_or(Duration::ZERO, |stale| stale.window),
         };
-        let evicted = super::metrics::evictions(block.registry(), servers.first().map_or("", String::as_str), &label);
+        let first = servers.first().map_or("", String::as_str);
+        let evicted = super::metrics::evictions(block.registry(), first, &label, &view);
         // The gauge is registered with the store, once: a store that is kept over a reload keeps its reader.
         let registry = Arc::clone(block.registry());
         let store = block.shared::<Arc<AnswerCache>>(&key, || {
             let store = Arc::new(AnswerCache::new(bounds, evicted));
-            super::metrics::sample(&registry, &Arc::downgrade(&store), &servers, &label);
+            super::metrics::sample(&registry, &Arc::downgrade(&store), &servers, &label, &view);
             Ok(store)
         })?;
         let metrics =
-            block.servers().iter().map(|server| Metrics::register(block.registry(), server, &label)).collect();
+            block.servers().iter().map(|server| Metrics::register(block.registry(), server, &label, &view)).collect();
         let keeper = Keeper {
             zones: zone_set(&self.zones)?,
             limits: self.limits,

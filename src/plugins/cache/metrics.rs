@@ -19,10 +19,10 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn register(registry: &Registry, server: &str, zones: &str) -> Self {
+    pub(super) fn register(registry: &Registry, server: &str, zones: &str, view: &str) -> Self {
         let place = ["server", "zones", "view"];
         let counter =
-            |name: &str, help: &str| registry.counter(name, help, &place).with_label_values(&[server, zones, ""]);
+            |name: &str, help: &str| registry.counter(name, help, &place).with_label_values(&[server, zones, view]);
         let hits = registry.counter("coredns_cache_hits_total", "Answers from the cache by half.", &WITH_TYPE);
         Self {
             requests: counter("coredns_cache_requests_total", "Queries that the cache was asked."),
@@ -30,7 +30,7 @@ impl Metrics {
             drops: counter("coredns_cache_drops_total", "Answers that were not to the question, and so not kept."),
             prefetches: counter("coredns_cache_prefetch_total", "Answers that were fetched again for later queries."),
             stale: counter("coredns_cache_served_stale_total", "Answers given after their end."),
-            hits: ["success", "denial"].map(|half| hits.with_label_values(&[server, half, zones, ""])),
+            hits: ["success", "denial"].map(|half| hits.with_label_values(&[server, half, zones, view])),
         }
     }
 
@@ -57,26 +57,26 @@ impl Metrics {
 
 /// Counters of the answers that had to go, by half. A store cannot tell for which server's sake they went, so that
 /// all are counted for the first.
-pub(super) fn evictions(registry: &Registry, server: &str, zones: &str) -> [Counter; 2] {
+pub(super) fn evictions(registry: &Registry, server: &str, zones: &str, view: &str) -> [Counter; 2] {
     let help = "Answers that had to go for others.";
     let family = registry.counter("coredns_cache_evictions_total", help, &WITH_TYPE);
-    ["success", "denial"].map(|half| family.with_label_values(&[server, half, zones, ""]))
+    ["success", "denial"].map(|half| family.with_label_values(&[server, half, zones, view]))
 }
 
 /// Sizes are read when somebody scrapes. The servers of a block share one store, and each shows its size.
-pub(super) fn sample(registry: &Registry, store: &Weak<AnswerCache>, servers: &[String], zones: &str) {
+pub(super) fn sample(registry: &Registry, store: &Weak<AnswerCache>, servers: &[String], zones: &str, view: &str) {
     type Size = fn(&AnswerCache, Half) -> i64;
     let gauges: [(&str, &str, Size); 2] = [
         ("coredns_cache_entries", "Answers in the cache.", |store, half| store.len(half) as i64),
         ("seamark_cache_bytes", "Octets of memory that the answers in the cache take.", AnswerCache::bytes),
     ];
     for (name, help, size) in gauges {
-        let (store, servers, zones) = (Weak::clone(store), servers.to_vec(), zones.to_owned());
+        let (store, servers, [zones, view]) = (Weak::clone(store), servers.to_vec(), [zones, view].map(str::to_owned));
         registry.sampled_gauge(name, help, &WITH_TYPE, move || {
             let store = store.upgrade()?;
             let halves = [("success", Half::Success), ("denial", Half::Denial)];
             let sizes = halves.map(|(name, half)| (name, size(&store, half)));
-            let row = |server: &String, half: &str| vec![server.clone(), half.to_owned(), zones.clone(), String::new()];
+            let row = |server: &String, half: &str| vec![server.clone(), half.to_owned(), zones.clone(), view.clone()];
             Some(servers.iter().flat_map(|server| sizes.map(|(half, size)| (row(server, half), size))).collect())
         });
     }

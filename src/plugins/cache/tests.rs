@@ -80,9 +80,9 @@ fn bench(settings: Settings, answers: impl IntoIterator<Item = Response>) -> Ben
         prefer_positive: settings.prefer_positive,
         disabled: [disabled.clone(), disabled],
         keep_ttl: settings.keep_ttl,
-        store: Arc::new(AnswerCache::new(bounds, metrics::evictions(&registry, "dns://:53", "."))),
+        store: Arc::new(AnswerCache::new(bounds, metrics::evictions(&registry, "dns://:53", ".", ""))),
         flights: Arc::default(),
-        metrics: vec![Metrics::register(&registry, "dns://:53", ".")],
+        metrics: vec![Metrics::register(&registry, "dns://:53", ".", "")],
         clock: Box::new(move || *time.lock().unwrap()),
     };
     let asked = Arc::new(AtomicUsize::new(0));

@@ -308,6 +308,7 @@ impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let departures = Members::departures(block)?;
         let lines = self.forwards.into_iter().map(|forward| forward.start(block)).collect::<Result<Vec<_>, _>>()?;
+        block.label_source(super::UpstreamLabel);
         block.link(super::Forwarding { lines: lines.into(), departures });
         Ok(())
     }
@@ -315,7 +316,10 @@ impl Build for Config {
 
 impl Forward {
     fn start(self, block: &mut Block<'_>) -> Result<super::Forward, BuildError> {
-        let Self { from, to, except, options } = self;
+        let Self { from, to, except, mut options } = self;
+        let TlsFiles { identity, authorities } = &mut options.tls;
+        let named = identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]).chain(authorities);
+        named.for_each(|file| *file = block.path(file));
         let policy = match options.policy {
             PolicyName::Random => Policy::Random,
             PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),

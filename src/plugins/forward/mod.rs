@@ -15,7 +15,7 @@ use std::sync::{
 };
 
 use crate::{
-    chain::{Context, Directive, Plugin, Rest, Step, ZoneSet},
+    chain::{Context, Directive, LabelSource, Plugin, Rest, Step, ZoneSet},
     upstream::{Ask, Departures},
     wire::{Body, Failure, Name, Question, Rcode, Response},
 };
@@ -74,6 +74,20 @@ impl Plugin for Forwarding {
                 place = entered;
             }
         }))
+    }
+}
+
+/// The label `forward/upstream`.
+struct UpstreamLabel;
+
+impl LabelSource for UpstreamLabel {
+    fn label(&self, cx: &Context, name: &str) -> Option<String> {
+        let upstream = (name == "forward/upstream").then(|| cx.upstream())?;
+        upstream.map(|address| address.to_string())
+    }
+
+    fn is_of_the_way(&self) -> bool {
+        true
     }
 }
 

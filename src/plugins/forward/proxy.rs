@@ -55,7 +55,7 @@ pub(super) struct Member {
 /// What is left of attempts that brought no answer.
 #[derive(Default)]
 struct Remains {
-    refusal: Option<Packet>,
+    refusal: Option<(usize, Packet)>,
     error: Option<AskError>,
 }
 
@@ -97,8 +97,7 @@ impl Proxy {
         let most = self.options.max_attempts.unwrap_or(2 * members.len());
         let attempts = Attempts::new(self.order(&members, all_down), most);
         match self.race(&members, all_down, attempts, ask, transport).await {
-            Ok(packet) => answered(packet),
-            Err(Remains { refusal: Some(packet), .. }) => answered(packet),
+            Ok((from, packet)) | Err(Remains { refusal: Some((from, packet)), .. }) => answered(packet, &members[from]),
             Err(Remains { error: Some(error), .. }) => failed(&error),
             Err(Remains { error: None, refusal: None }) => nobody(),
         }
@@ -130,7 +129,7 @@ impl Proxy {
         mut attempts: Attempts,
         ask: &Arc<Ask>,
         transport: Transport,
-    ) -> Result<Packet, Remains> {
+    ) -> Result<(usize, Packet), Remains> {
         let end = Instant::now() + DEADLINE;
         let usable = |index: usize| all_down || !self.is_down(&members[index]);
         let attempt = |index: usize| async move { (index, self.exchange(&members[index], ask, transport, end).await) };
@@ -152,14 +151,14 @@ impl Proxy {
         let mut failures = 0;
         loop {
             match done.take() {
-                Some((_, Ok(packet))) if self.options.failover.contains(&packet.header().rcode()) => {
-                    remains.refusal = Some(packet);
+                Some((from, Ok(packet))) if self.options.failover.contains(&packet.header().rcode()) => {
+                    remains.refusal = Some((from, packet));
                     refusals += 1;
                     if refusals >= members.len() {
                         return Err(remains);
                     }
                 }
-                Some((_, Ok(packet))) => return Ok(packet),
+                Some((from, Ok(packet))) => return Ok((from, packet)),
                 Some((index, Err(error))) => {
                     failures += 1;
                     if !error.is_shortage() && !error.is_loop() {
@@ -300,9 +299,9 @@ fn is_looped(member: &Member) -> bool {
     member.upstream.looped.was_marked() && member.upstream.looped.is_closed(std::time::Instant::now())
 }
 
-fn answered(packet: Packet) -> Response {
+fn answered(packet: Packet, from: &Member) -> Response {
     let ede = packet.extended_error().cloned();
-    Response { ede, ..Response::packet(packet) }
+    Response { ede, upstream: Some(Box::new(from.upstream.address())), ..Response::packet(packet) }
 }
 
 fn failed(error: &AskError) -> Response {

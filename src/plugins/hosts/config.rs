@@ -94,7 +94,7 @@ impl Config {
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { file, zones, inline, ttl, reverse, reload, fallthrough, fallthrough_unsupported } = *self;
-        let table = Arc::new(RwLock::default());
+        let (file, table) = (block.path(&file), Arc::new(RwLock::default()));
         let source = HostsFile::new(file, inline, zones.clone(), reverse, Arc::clone(&table), block.registry());
         let seen = source.read();
         if !reload.is_zero() {

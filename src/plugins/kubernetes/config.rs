@@ -99,6 +99,7 @@ impl Config {
                 namespace_labels: None,
                 endpoints: true,
                 pods: false,
+                pod_labels: false,
                 multicluster: false,
                 max_inflight: 0,
             },
@@ -253,6 +254,8 @@ fn not_negative(line: &Line) -> Result<(), Error> {
 
 impl Build for Config {
     fn build(mut self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
+        // What nobody reads is not kept.
+        self.watching.pod_labels = self.watching.pods && block.labels().are_enabled();
         let key = format!("{:?}", self.watching);
         let watching = self.watching.clone();
         let registry = std::sync::Arc::clone(block.registry());
@@ -272,6 +275,7 @@ impl Build for Config {
         });
         let server = block.server();
         let zones = ZoneSet::new(self.zones);
+        block.label_source(super::labels::ClusterLabels::new(&zones, &self.policy, &cluster));
         block.link(super::Kubernetes {
             zones,
             policy: self.policy,

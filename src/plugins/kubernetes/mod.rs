@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod config;
+mod labels;
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -66,7 +66,7 @@ impl Config {
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let mut weights = None;
-        if let Some(path) = self.weights {
+        if let Some(path) = self.weights.map(|file| block.path(&file)) {
             let table = Arc::new(RwLock::new(Arc::new(Weights::load(&path).map_err(BuildError)?)));
             if !self.reload.is_zero() {
                 block.task(follow(path, self.reload, Arc::clone(&table)));

@@ -60,7 +60,8 @@ fn rule(instance: &Instance) -> Result<Rule, Error> {
 
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
-        block.link(super::QueryLog { rules: self.rules });
+        let labels = block.labels();
+        block.link(super::QueryLog { rules: self.rules, labels });
         Ok(())
     }
 }

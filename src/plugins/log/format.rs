@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::{
-    chain::{Context, Sent, Transport},
+    chain::{Context, Labels, Sent, Transport},
     wire::Flags,
 };
 
@@ -18,8 +18,8 @@ pub(super) struct Format(Vec<Piece>);
 enum Piece {
     Text(String),
     Value(Token),
-    /// A label that other plugins set; none does yet, so that it is always missing.
-    Metadata,
+    /// A label of the query (directive `metadata`).
+    Label(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,7 @@ impl Format {
             let word = &rest[open + 1..open + length];
             let piece = match TOKENS.iter().find(|(name, _)| *name == word) {
                 Some((_, token)) => Some(Piece::Value(*token)),
-                None if word.starts_with('/') => Some(Piece::Metadata),
-                None => None,
+                None => word.strip_prefix('/').map(|label| Piece::Label(label.to_owned())),
             };
             let end = open + length + 1;
             match piece {
@@ -93,13 +92,13 @@ impl Format {
         Self(pieces)
     }
 
-    /// The line for one answer.
-    pub(super) fn render(&self, cx: &Context, sent: &Sent<'_>) -> String {
+    /// The line for one answer. A label that the query does not have is `-`.
+    pub(super) fn render(&self, cx: &Context, sent: &Sent<'_>, labels: &Labels) -> String {
         let mut line = String::with_capacity(160);
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => line.push_str(text),
-                Piece::Metadata => line.push('-'),
+                Piece::Label(label) => line.push_str(labels.value(cx, label).as_deref().unwrap_or("-")),
                 Piece::Value(token) => value(*token, cx, sent, &mut line),
             }
         }

@@ -6,7 +6,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use crate::chain::{Again, Context, Directive, Plugin, Sent};
+use crate::chain::{Again, Context, Directive, Labels, Plugin, Sent};
 use rule::Rule;
 
 /// The directive.
@@ -14,6 +14,7 @@ pub const DIRECTIVE: Directive = Directive { name: "log", parse: config::parse }
 
 struct QueryLog {
     rules: Vec<Rule>,
+    labels: Labels,
 }
 
 impl Plugin for QueryLog {
@@ -24,7 +25,7 @@ impl Plugin for QueryLog {
     fn sent(&self, cx: &Context, sent: &Sent<'_>) {
         let question = cx.question();
         let Some(rule) = self.rule(cx, sent) else { return };
-        let line = rule.format.render(cx, sent);
+        let line = rule.format.render(cx, sent, &self.labels);
         let peer = cx.peer.ip().to_canonical();
         tracing::info!(
             target: "query",

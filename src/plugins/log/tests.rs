@@ -5,7 +5,7 @@ use std::{
 
 use super::{format::Format, rule::Classes};
 use crate::{
-    chain::{Context, Sent, Transport},
+    chain::{Context, Labels, Sent, Transport, ZoneSet},
     wire::{Edns, Flags, Kind, Name, Query, Question, Rcode, RecordType, Response},
 };
 
@@ -14,11 +14,14 @@ fn rendered(format: &str, peer: &str, transport: Transport, edns: Option<Edns>) 
     let query = Query { id: 4711, size: 33, edns, ..Query::internal(question) };
     let start = Instant::now();
     let peer: SocketAddr = peer.parse().unwrap();
-    let cx = Context::new(query, peer, "127.0.0.1:53".parse().unwrap(), transport, start);
+    let mut cx = Context::new(query, peer, "127.0.0.1:53".parse().unwrap(), transport, start);
     let response = Response::new(Rcode::NXDOMAIN);
     let flags = Flags(Flags::QR | Flags::AA | Flags::RD);
     let sent = Sent { response: &response, size: 99, flags, now: start + Duration::from_millis(12) };
-    Format::parse(format).render(&cx, &sent)
+    let labels = Labels::default();
+    labels.enable(ZoneSet::new(vec![Name::root()]));
+    cx.note("test/colour", "red".to_owned());
+    Format::parse(format).render(&cx, &sent, &labels)
 }
 
 #[test]
@@ -32,6 +35,7 @@ fn lines_look_as_corednss() {
         ("{remote} {local}", "192.0.2.1 127.0.0.1".to_owned()),
         ("{type}{unknown}{>id}", "AAAA{unknown}4711".to_owned()),
         ("{/kubernetes/service} {", "- {".to_owned()),
+        ("{/test/colour}{/}", "red-".to_owned()),
     ] {
         assert_eq!(rendered(format, "192.0.2.1:5353", udp, None), line, "{format}");
     }

@@ -54,7 +54,7 @@ impl Build for Config {
         });
         let families = DnsFamilies::register(block.registry());
         let handles = block.servers().iter().map(|server| {
-            let zones = block.zones().iter().map(|zone| families.bind(server, &zone.to_string(), ""));
+            let zones = block.zones().iter().map(|zone| families.bind(server, &zone.to_string(), block.view()));
             zones.collect()
         });
         let handles = handles.collect();
