@@ -28,6 +28,7 @@ pub mod cache;
 pub mod chain;
 pub mod kubernetes;
 pub mod upstream;
+pub mod zone;
 // floor 2: what an operator can say
 pub mod plugins;
 // floor 3: what runs it, and what it does to its host

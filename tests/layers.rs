@@ -15,7 +15,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cache", &["wire", "metrics"]),
     ("upstream", &["wire", "metrics"]),
     ("kubernetes", &["wire", "metrics"]),
-    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes"]),
+    ("template", &[]),
+    ("zone", &["wire"]),
+    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes", "template", "zone"]),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.

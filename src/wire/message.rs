@@ -62,6 +62,17 @@ fn section(reader: &mut Reader<'_>, count: u16, edns: &mut Option<Edns>) -> Resu
     Ok(records)
 }
 
+impl RData {
+    /// Record data from its uncompressed wire form.
+    ///
+    /// # Errors
+    /// The octets are no data of this type.
+    pub fn from_wire(record_type: RecordType, data: &[u8]) -> Result<Self, WireError> {
+        let owner = Name::root();
+        rdata(data, &RecordHead { owner, record_type, class: Class::IN, ttl: 0, ttl_at: 0, data, data_at: 0 })
+    }
+}
+
 fn rdata(message: &[u8], head: &RecordHead<'_>) -> Result<RData, WireError> {
     let end = head.data_at + head.data.len();
     let mut reader = Reader::at(&message[..end], head.data_at);
