@@ -17,7 +17,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kubernetes", &["wire", "metrics"]),
     ("template", &[]),
     ("zone", &["wire"]),
-    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes", "template", "zone"]),
+    ("authority", &["wire", "chain", "zone"]),
+    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes", "template", "zone", "authority"]),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.

@@ -1,9 +1,11 @@
 //! What an operator can say in a Corefile. Each plugin is a folder: README, `config.rs`, `mod.rs`.
 
+pub mod auto;
 pub mod bind;
 pub mod cache;
 pub mod debug;
 pub mod errors;
+pub mod file;
 pub mod forward;
 pub mod health;
 pub mod hosts;
@@ -14,6 +16,7 @@ pub mod loop_guard;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
+pub mod template;
 pub mod whoami;
 
 use crate::chain::Directive;
@@ -31,8 +34,11 @@ pub const DIRECTIVES: &[Directive] = &[
     log::DIRECTIVE,         // sees every answer of those below
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
     cache::DIRECTIVE,       // keeps what those below answer
+    template::DIRECTIVE,    // answers by rule go before answers by data
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
+    file::DIRECTIVE,        // names by hand go before the world's
+    auto::DIRECTIVE,        // as file
     loop_guard::DIRECTIVE,  // sees what would be forwarded
     forward::DIRECTIVE,     // everything else
     whoami::DIRECTIVE,      // answers whatever is left

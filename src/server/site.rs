@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 52] = [
+const NOT_YET: [&str; 49] = [
     "root",
     "metadata",
     "geoip",
@@ -56,14 +56,11 @@ const NOT_YET: [&str; 52] = [
     "dnssec",
     "tls",
     "minimal",
-    "template",
     "transfer",
     "route53",
     "azure",
     "clouddns",
     "k8s_external",
-    "file",
-    "auto",
     "secondary",
     "etcd",
     "grpc",

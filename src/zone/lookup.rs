@@ -92,6 +92,13 @@ impl Zone {
         found
     }
 
+    /// The records of a type at the top of the zone, for an answer to a question.
+    pub fn apex(&self, question: &Question, record_type: RecordType, dnssec: bool) -> Section {
+        let mut lookup = Lookup { zone: self, question, dnssec, found: Found::new() };
+        lookup.apex(record_type);
+        lookup.found.authority
+    }
+
     fn spot(&self, name: &Name, above: usize, record_type: RecordType) -> Spot<'_> {
         if self.has_cuts {
             for depth in 0..=above {
@@ -255,24 +262,22 @@ impl<'z> Lookup<'z> {
 
     /// The zone's NS in the authority section.
     fn name_servers(&mut self) {
+        self.apex(RecordType::NS);
+    }
+
+    fn apex(&mut self, record_type: RecordType) {
         let owner = self.refer(self.zone.origin());
         if let Some(apex) = self.zone.node(&[]) {
-            self.found.authority.extend(apex.records(&owner, RecordType::NS));
+            self.found.authority.extend(apex.records(&owner, record_type));
             if self.dnssec {
-                self.found.authority.extend(apex.signatures(&owner, RecordType::NS));
+                self.found.authority.extend(apex.signatures(&owner, record_type));
             }
         }
     }
 
     /// The SOA in the authority section (RFC 2308), and the proof for each of these names.
     fn deny(&mut self, names: &[Key]) {
-        let owner = self.refer(self.zone.origin());
-        if let Some(apex) = self.zone.node(&[]) {
-            self.found.authority.extend(apex.records(&owner, RecordType::SOA));
-            if self.dnssec {
-                self.found.authority.extend(apex.signatures(&owner, RecordType::SOA));
-            }
-        }
+        self.apex(RecordType::SOA);
         if self.dnssec {
             names.iter().for_each(|key| self.cover(key));
         }

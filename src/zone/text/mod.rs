@@ -72,15 +72,18 @@ impl TextRecord {
     }
 }
 
-/// Reads one record that stands alone: names are complete, the TTL is an hour if none is said.
+/// Reads a record that stands alone: names are complete, the TTL is an hour if none is said. Of several the first one
+/// counts; `None` if the text says nothing at all.
 ///
 /// # Errors
-/// The text is no record, or more than one.
-pub fn record(text: &str) -> Result<Record, Fault> {
-    let limits = Limits { records: 1, default_ttl: Some(ALONE_TTL), include: None };
+/// The text is no record.
+pub fn record(text: &str) -> Result<Option<Record>, Fault> {
+    let limits = Limits { records: usize::MAX, default_ttl: Some(ALONE_TTL), include: None };
     let mut found = None;
     let mut take = |record: TextRecord| {
-        found = Some(record.into_record().map_err(|error| error.to_string())?);
+        if found.is_none() {
+            found = Some(record.into_record().map_err(|error| error.to_string())?);
+        }
         Ok(())
     };
     let read = MasterFile::new(Path::new(""), Name::root(), &limits).read(text.as_bytes(), &mut take);
@@ -88,5 +91,5 @@ pub fn record(text: &str) -> Result<Record, Fault> {
         let (line, column) = error.place.unwrap_or((1, 1));
         Fault { line, column, message: error.message }
     })?;
-    found.ok_or_else(|| Fault { line: 1, column: 1, message: "no record".to_owned() })
+    Ok(found)
 }
