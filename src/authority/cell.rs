@@ -1,18 +1,22 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use crate::{wire::Name, zone::Zone};
+use crate::{chain::ZoneSources, wire::Name, zone::Zone};
 
 /// The place of a zone that may be replaced while it is asked; empty as long as it could not be read.
-#[derive(Debug)]
 pub struct ZoneCell {
     origin: Name,
     zone: RwLock<Option<Arc<Zone>>>,
+    /// Where a change is told.
+    sources: ZoneSources,
 }
 
 impl ZoneCell {
-    /// A place for the zone of this name.
-    pub const fn new(origin: Name) -> Self {
-        Self { origin, zone: RwLock::new(None) }
+    /// A place for the zone of this name; `sources` hear of its changes.
+    pub const fn new(origin: Name, sources: ZoneSources) -> Self {
+        Self { origin, zone: RwLock::new(None), sources }
     }
 
     /// The name of the zone.
@@ -31,5 +35,12 @@ impl ZoneCell {
         // The old one is given back behind the lock: it may be large.
         let old = std::mem::replace(&mut *self.zone.write().unwrap_or_else(PoisonError::into_inner), zone);
         drop(old);
+        self.sources.announce(self.origin);
+    }
+}
+
+impl fmt::Debug for ZoneCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ZoneCell({})", self.origin)
     }
 }

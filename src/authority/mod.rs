@@ -4,9 +4,11 @@
 mod answer;
 mod cell;
 mod file;
+mod incoming;
 mod zones;
 
 pub use answer::answer;
 pub use cell::ZoneCell;
 pub use file::{Reading, ZoneFile};
+pub use incoming::{IncomingError, serial, transfer};
 pub use zones::Zones;

@@ -1,7 +1,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::ZoneCell;
-use crate::wire::Name;
+use crate::{
+    chain::{Contents, ZoneSource},
+    wire::Name,
+};
 
 /// Zones by name, asked for the longest one that holds a name.
 #[derive(Debug, Clone, Default)]
@@ -46,5 +49,16 @@ impl FromIterator<Arc<ZoneCell>> for Zones {
         let mut zones = Self::default();
         cells.into_iter().for_each(|cell| _ = zones.add(cell));
         zones
+    }
+}
+
+impl ZoneSource for Zones {
+    fn zones(&self) -> Vec<Name> {
+        self.iter().filter(|cell| cell.zone().is_some()).map(|cell| *cell.origin()).collect()
+    }
+
+    fn contents(&self, zone: &Name) -> Option<Contents> {
+        let zone = self.named(zone)?.zone()?;
+        Some(Contents { serial: zone.soa().serial, records: Box::new(zone.records()) })
     }
 }

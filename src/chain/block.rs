@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, Plugin, Server, ServerSlot, Waiting};
+use super::{BuildError, Plugin, Server, ServerSlot, Waiting, ZoneSources};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -52,6 +52,8 @@ pub struct BlockParts {
     pub debug: bool,
     /// `errors { stacktrace }` stands in the block.
     pub stacktrace: bool,
+    /// Zones that can be handed over whole.
+    pub sources: ZoneSources,
 }
 
 /// Where a site serves.
@@ -187,6 +189,11 @@ impl<'a> Block<'a> {
     /// The whole server, for looking names up as a client would.
     pub fn server(&self) -> Server {
         self.slot.server()
+    }
+
+    /// The block's zones that can be handed over whole; plugins that have some add themselves.
+    pub fn sources(&self) -> ZoneSources {
+        self.parts.sources.clone()
     }
 
     /// How to end the process.

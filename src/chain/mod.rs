@@ -16,6 +16,7 @@ mod context;
 mod directive;
 mod dns_metrics;
 mod rest;
+mod sources;
 mod walk;
 mod zones;
 
@@ -26,6 +27,7 @@ pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys, Parse};
 pub use dns_metrics::{DnsFamilies, DnsHandles, Exchange};
 pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
+pub use sources::{Contents, ZoneSource, ZoneSources};
 pub use walk::{Chain, Outcome, Parked};
 pub use zones::ZoneSet;
 

@@ -16,7 +16,9 @@ pub mod loop_guard;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
+pub mod secondary;
 pub mod template;
+pub mod transfer;
 pub mod whoami;
 
 use crate::chain::Directive;
@@ -35,10 +37,12 @@ pub const DIRECTIVES: &[Directive] = &[
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
     cache::DIRECTIVE,       // keeps what those below answer
     template::DIRECTIVE,    // answers by rule go before answers by data
+    transfer::DIRECTIVE,    // asks those below for whole zones
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
     file::DIRECTIVE,        // names by hand go before the world's
     auto::DIRECTIVE,        // as file
+    secondary::DIRECTIVE,   // as file
     loop_guard::DIRECTIVE,  // sees what would be forwarded
     forward::DIRECTIVE,     // everything else
     whoami::DIRECTIVE,      // answers whatever is left

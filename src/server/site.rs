@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 49] = [
+const NOT_YET: [&str; 47] = [
     "root",
     "metadata",
     "geoip",
@@ -56,12 +56,10 @@ const NOT_YET: [&str; 49] = [
     "dnssec",
     "tls",
     "minimal",
-    "transfer",
     "route53",
     "azure",
     "clouddns",
     "k8s_external",
-    "secondary",
     "etcd",
     "grpc",
     "erratic",

@@ -29,5 +29,5 @@ pub use name::{Labels, MAX_NAME, Name, NameError};
 pub use packet::{Entry, Packet, PacketHeader};
 pub use query::{Flags, Query, Question, Reject, Rejected};
 pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
-pub use response::{Body, Failure, Kind, Origin, Records, Response};
+pub use response::{Body, Failure, Following, Kind, Origin, Records, Response};
 pub use types::{Class, Opcode, Rcode, RecordType};

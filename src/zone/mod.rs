@@ -19,4 +19,4 @@ mod tree;
 
 pub use load::{Signature, load, signature};
 pub use lookup::{Found, Outcome};
-pub use tree::{Zone, ZoneError};
+pub use tree::{AllRecords, Zone, ZoneError};

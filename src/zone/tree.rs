@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     ops::Bound,
+    sync::Arc,
 };
 
 use smallvec::SmallVec;
@@ -243,17 +244,39 @@ impl Zone {
     }
 
     /// All records, the SOA first, names in canonical order (RFC 5936 section 2.2).
-    pub fn records(&self) -> impl Iterator<Item = Record> {
-        let apex = NameRef::from(self.origin);
-        let soa: Vec<Record> = self.nodes.get(&[] as &[u8]).map(|node| node.records(&apex, RecordType::SOA).collect()).unwrap_or_default();
-        let others = self.nodes.iter().flat_map(move |(key, node)| {
-            let owner = NameRef::from(name_of(key, &self.origin));
-            let sets = node.sets.iter().filter(|set| set.record_type != RecordType::SOA);
-            sets.flat_map(move |set| {
-                let owner = owner.clone();
-                set.records().filter_map(move |(ttl, data)| record(&owner, set.record_type, ttl, data))
-            })
-        });
-        soa.into_iter().chain(others)
+    pub fn records(self: &Arc<Self>) -> AllRecords {
+        AllRecords { zone: Arc::clone(self), last: None, of_name: Vec::new().into_iter() }
+    }
+}
+
+/// The records of a zone one by one; holds on to the zone as it was.
+#[derive(Debug)]
+pub struct AllRecords {
+    zone: Arc<Zone>,
+    last: Option<Box<[u8]>>,
+    /// What is left of the name that was reached.
+    of_name: std::vec::IntoIter<Record>,
+}
+
+impl Iterator for AllRecords {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        loop {
+            if let Some(record) = self.of_name.next() {
+                return Some(record);
+            }
+            let from = self.last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let (key, node) = self.zone.nodes.range::<[u8], _>((from, Bound::Unbounded)).next()?;
+            let owner = NameRef::from(name_of(key, &self.zone.origin));
+            let mut sets: Vec<&RecordSet> = node.sets.iter().collect();
+            sets.sort_by_key(|set| set.record_type != RecordType::SOA);
+            let records = sets.into_iter().flat_map(|set| {
+                set.records().filter_map(|(ttl, data)| record(&owner, set.record_type, ttl, data))
+            });
+            let records: Vec<Record> = records.collect();
+            self.last = Some(key.clone());
+            self.of_name = records.into_iter();
+        }
     }
 }

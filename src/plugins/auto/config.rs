@@ -1,14 +1,10 @@
-use std::{
-    path::PathBuf,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use regex::Regex;
 
 use super::{
     Auto,
-    directory::{Directory, Naming},
+    directory::{Current, Directory, Naming},
 };
 use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
@@ -110,12 +106,13 @@ fn with_groups(word: &Token, groups: usize) -> Result<String, Error> {
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         for Source { zones: allowed, directory, naming, reload } in self.0 {
-            let zones = Arc::new(RwLock::default());
-            let mut directory = Directory::new(directory, naming, allowed, Arc::clone(&zones));
+            let zones = Current::default();
+            let mut directory = Directory::new(directory, naming, allowed, zones.clone(), block.sources());
             directory.look();
             if !reload.is_zero() {
                 block.task(directory.follow(reload));
             }
+            block.sources().add(zones.clone());
             block.link(Auto { zones, server: block.server() });
         }
         Ok(())

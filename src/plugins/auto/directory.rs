@@ -9,7 +9,7 @@ use regex::Regex;
 
 use crate::{
     authority::{Reading, ZoneCell, ZoneFile, Zones},
-    chain::ZoneSet,
+    chain::{Contents, ZoneSet, ZoneSource, ZoneSources},
     wire::Name,
 };
 
@@ -34,20 +34,41 @@ impl Naming {
     }
 }
 
+/// The zones of a directory as they are now.
+#[derive(Clone, Default)]
+pub(super) struct Current(Arc<RwLock<Arc<Zones>>>);
+
+impl Current {
+    pub(super) fn zones(&self) -> Arc<Zones> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ZoneSource for Current {
+    fn zones(&self) -> Vec<Name> {
+        ZoneSource::zones(&*self.zones())
+    }
+
+    fn contents(&self, zone: &Name) -> Option<Contents> {
+        self.zones().contents(zone)
+    }
+}
+
 /// A directory of master files and the zones that they make.
 pub(super) struct Directory {
     path: PathBuf,
     naming: Naming,
     allowed: ZoneSet,
-    zones: Arc<RwLock<Arc<Zones>>>,
+    zones: Current,
+    sources: ZoneSources,
     files: BTreeMap<PathBuf, (Arc<ZoneCell>, ZoneFile)>,
     /// What was complained about, so that it is not said every time.
     told: Vec<String>,
 }
 
 impl Directory {
-    pub(super) fn new(path: PathBuf, naming: Naming, allowed: ZoneSet, zones: Arc<RwLock<Arc<Zones>>>) -> Self {
-        Self { path, naming, allowed, zones, files: BTreeMap::new(), told: Vec::new() }
+    pub(super) fn new(path: PathBuf, naming: Naming, allowed: ZoneSet, zones: Current, sources: ZoneSources) -> Self {
+        Self { path, naming, allowed, zones, sources, files: BTreeMap::new(), told: Vec::new() }
     }
 
     /// Looks at the directory: new files, changed files, files that are gone. Blocks.
@@ -72,7 +93,7 @@ impl Directory {
         for (zone, path) in found {
             let Ok(zone) = Name::parse(&zone) else { continue };
             let (cell, file) = self.files.entry(path.clone()).or_insert_with(|| {
-                let cell = Arc::new(ZoneCell::new(zone));
+                let cell = Arc::new(ZoneCell::new(zone, self.sources.clone()));
                 (Arc::clone(&cell), ZoneFile::new(path, vec![cell], false))
             });
             match file.look() {
@@ -97,7 +118,7 @@ impl Directory {
     /// Zones that were never read are not ours.
     fn publish(&self) {
         let cells = self.files.values().map(|(cell, _)| cell).filter(|cell| cell.zone().is_some());
-        *self.zones.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cells.cloned().collect());
+        *self.zones.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(cells.cloned().collect());
     }
 
     /// Looks again and again.

@@ -69,7 +69,8 @@ impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let mut zones = Zones::default();
         for source in self.files {
-            let cells: Vec<Arc<ZoneCell>> = source.zones.iter().map(|zone| Arc::new(ZoneCell::new(*zone))).collect();
+            let cell = |zone: &Name| Arc::new(ZoneCell::new(*zone, block.sources()));
+            let cells: Vec<Arc<ZoneCell>> = source.zones.iter().map(cell).collect();
             for cell in &cells {
                 if zones.add(Arc::clone(cell)).is_some() {
                     tracing::warn!(target: "plugin/file", "zone {} stands in two files; the later one counts", cell.origin());
@@ -88,6 +89,7 @@ impl Build for Config {
             }
         }
         let fallthrough = ZoneSet::parse(&self.fallthrough).map_err(|error| error.to_string())?;
+        block.sources().add(zones.clone());
         block.link(File { zones, fallthrough, server: block.server() });
         Ok(())
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod config;
+mod source;
 
 use std::{net::IpAddr, sync::Arc};
 
