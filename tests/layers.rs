@@ -18,7 +18,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("zone", &["wire"]),
     ("authority", &["wire", "chain", "zone"]),
-    ("plugins", &["wire", "corefile", "metrics", "http", "chain", "cache", "upstream", "kubernetes", "template", "zone", "authority"]),
+    (
+        "plugins",
+        &[
+            "wire",
+            "corefile",
+            "metrics",
+            "http",
+            "chain",
+            "cache",
+            "upstream",
+            "kubernetes",
+            "template",
+            "zone",
+            "authority",
+        ],
+    ),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.

@@ -15,7 +15,11 @@ pub fn answer(cx: &Context, cell: &ZoneCell, fallthrough: &ZoneSet, server: &Ser
         return Response::new(Rcode::REFUSED).into();
     }
     if cx.query.flags.opcode() == Opcode::NOTIFY {
-        tracing::info!("dropping a notify from {} for {}: this is its primary", cx.peer.ip(), cell.origin());
+        tracing::info!(
+            "dropping a notify from {} for {}: this is its primary",
+            cx.peer.ip().to_canonical(),
+            cell.origin()
+        );
         return Step::Drop;
     }
     let Some(zone) = cell.zone() else {

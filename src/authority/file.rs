@@ -67,12 +67,20 @@ impl ZoneFile {
             if is_new(cell.zone().as_deref(), &found, self.by_time) {
                 if found.strays() > 0 {
                     let path = self.path.display();
-                    tracing::warn!("{path}: {} records do not belong to zone {} and are left out", found.strays(), cell.origin());
+                    tracing::warn!(
+                        "{path}: {} records do not belong to zone {} and are left out",
+                        found.strays(),
+                        cell.origin()
+                    );
                 }
                 fresh.push((*cell.origin(), found.soa().serial));
                 cell.replace(Some(found));
             } else {
-                tracing::debug!("{}: written to, but the serial of zone {} is the same", self.path.display(), cell.origin());
+                tracing::debug!(
+                    "{}: written to, but the serial of zone {} is the same",
+                    self.path.display(),
+                    cell.origin()
+                );
             }
         }
         self.seen = Some(signature);

@@ -63,7 +63,11 @@ fn number<'v, 'a: 'v>(
     values: &mut impl Iterator<Item = &'v Value<'a>>,
 ) -> Option<usize> {
     if rest.next_if_eq(&'*').is_some() {
-        return values.next().and_then(Value::integer).and_then(|number| usize::try_from(number).ok()).map(|n| n.min(WIDEST));
+        return values
+            .next()
+            .and_then(Value::integer)
+            .and_then(|number| usize::try_from(number).ok())
+            .map(|n| n.min(WIDEST));
     }
     let mut found = None;
     while let Some(digit) = rest.peek().and_then(|next| next.to_digit(10)) {

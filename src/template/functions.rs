@@ -133,7 +133,10 @@ fn index<'a>(values: &[Value<'a>]) -> Result<Value<'a>, String> {
     for key in keys {
         let place = |length: usize| {
             let place = key.integer().ok_or_else(|| format!("cannot index with type {}", key.type_name()))?;
-            usize::try_from(place).ok().filter(|place| *place < length).ok_or_else(|| format!("index out of range: {place}"))
+            usize::try_from(place)
+                .ok()
+                .filter(|place| *place < length)
+                .ok_or_else(|| format!("index out of range: {place}"))
         };
         value = match &value {
             Value::List(list) => list[place(list.len())?].clone(),
@@ -161,9 +164,16 @@ fn slice<'a>(values: &[Value<'a>]) -> Result<Value<'a>, String> {
         let mut range = [0, length];
         for (slot, value) in range.iter_mut().zip(places) {
             let place = value.integer().ok_or_else(|| format!("cannot index with type {}", value.type_name()))?;
-            *slot = usize::try_from(place).ok().filter(|place| *place <= length).ok_or_else(|| format!("index out of range: {place}"))?;
+            *slot = usize::try_from(place)
+                .ok()
+                .filter(|place| *place <= length)
+                .ok_or_else(|| format!("index out of range: {place}"))?;
         }
-        if range[0] > range[1] { Err(format!("invalid slice index: {} > {}", range[0], range[1])) } else { Ok((range[0], range[1])) }
+        if range[0] > range[1] {
+            Err(format!("invalid slice index: {} > {}", range[0], range[1]))
+        } else {
+            Ok((range[0], range[1]))
+        }
     };
     match first {
         Value::Text(text) => {
@@ -202,8 +212,15 @@ fn shown(value: &Value<'_>) -> String {
 
 const HTML: [(char, &str); 6] =
     [('\0', "\u{fffd}"), ('"', "&#34;"), ('\'', "&#39;"), ('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")];
-const SCRIPT: [(char, &str); 7] =
-    [('\\', "\\\\"), ('\'', "\\'"), ('"', "\\\""), ('<', "\\u003C"), ('>', "\\u003E"), ('&', "\\u0026"), ('=', "\\u003D")];
+const SCRIPT: [(char, &str); 7] = [
+    ('\\', "\\\\"),
+    ('\'', "\\'"),
+    ('"', "\\\""),
+    ('<', "\\u003C"),
+    ('>', "\\u003E"),
+    ('&', "\\u0026"),
+    ('=', "\\u003D"),
+];
 
 fn escaped(text: &str, escapes: &[(char, &str)]) -> String {
     let mut out = String::with_capacity(text.len());

@@ -11,7 +11,10 @@ pub(super) enum Token {
     /// A keyword or the name of a function.
     Word(String),
     /// `.name`, directly behind something (`chained`) or not.
-    Field { name: String, chained: bool },
+    Field {
+        name: String,
+        chained: bool,
+    },
     /// `.` alone.
     Dot,
     /// `$` or `$name`.
@@ -151,7 +154,11 @@ impl Lexer {
             }
             '.' if next.is_some_and(is_letter) => {
                 self.at += 1;
-                let chained = !blank && matches!(self.tokens.last(), Some((_, Token::Field { .. } | Token::Variable(_) | Token::Mark(')'))));
+                let chained = !blank
+                    && matches!(
+                        self.tokens.last(),
+                        Some((_, Token::Field { .. } | Token::Variable(_) | Token::Mark(')')))
+                    );
                 Ok(Token::Field { name: self.name(), chained })
             }
             '.' if !next.is_some_and(|next| next.is_ascii_digit()) => {
@@ -175,7 +182,9 @@ impl Lexer {
     fn number(&mut self) -> Result<Token, TemplateError> {
         let start = self.at;
         self.at += 1;
-        let in_number = |c: char, before: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_') || matches!(c, '+' | '-') && matches!(before, 'e' | 'E');
+        let in_number = |c: char, before: char| {
+            c.is_ascii_alphanumeric() || matches!(c, '.' | '_') || matches!(c, '+' | '-') && matches!(before, 'e' | 'E')
+        };
         while self.text.get(self.at).is_some_and(|&next| in_number(next, self.text[self.at - 1])) {
             self.at += 1;
         }

@@ -10,9 +10,21 @@ pub(super) enum Node {
     Text(String),
     /// `{{ pipeline }}`.
     Print(Pipeline),
-    If { condition: Pipeline, then: Vec<Node>, otherwise: Vec<Node> },
-    With { value: Pipeline, then: Vec<Node>, otherwise: Vec<Node> },
-    Range { list: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
+    If {
+        condition: Pipeline,
+        then: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    With {
+        value: Pipeline,
+        then: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    Range {
+        list: Pipeline,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
     Break,
     Continue,
 }
@@ -155,7 +167,11 @@ impl Parser<'_> {
     }
 
     fn close(&mut self, behind: &str) -> Result<(), TemplateError> {
-        if self.take(&Token::Close) { Ok(()) } else { Err(error(self.at(), format!("expected `}}}}` behind {behind}"))) }
+        if self.take(&Token::Close) {
+            Ok(())
+        } else {
+            Err(error(self.at(), format!("expected `}}}}` behind {behind}")))
+        }
     }
 
     fn deeper(&mut self, at: usize) -> Result<(), TemplateError> {
@@ -308,7 +324,10 @@ impl Parser<'_> {
 
     fn function(&self, word: &str, at: usize) -> Result<Function, TemplateError> {
         let mut known = self.functions.iter().chain(BUILT_IN);
-        known.find(|function| function.name == word).copied().ok_or_else(|| error(at, format!("unknown function `{word}`")))
+        known
+            .find(|function| function.name == word)
+            .copied()
+            .ok_or_else(|| error(at, format!("unknown function `{word}`")))
     }
 }
 

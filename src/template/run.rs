@@ -70,12 +70,20 @@ impl<'t, 'a> Run<'t, 'a> {
         Ok(Flow::On)
     }
 
-    fn range(&mut self, list: &'t Pipeline, body: &'t [Node], otherwise: &'t [Node], dot: &Value<'a>) -> Result<Flow, TemplateError> {
+    fn range(
+        &mut self,
+        list: &'t Pipeline,
+        body: &'t [Node],
+        otherwise: &'t [Node],
+        dot: &Value<'a>,
+    ) -> Result<Flow, TemplateError> {
         let value = self.commands(list, dot)?;
         let pairs: Vec<(Value<'a>, Value<'a>)> = match value {
             Value::List(list) => (0..).map(Value::Integer).zip(list).collect(),
             Value::Map(map) => map,
-            Value::Integer(count) if count <= STEPS as i64 => (0..count).map(|n| (Value::Integer(n), Value::Integer(n))).collect(),
+            Value::Integer(count) if count <= STEPS as i64 => {
+                (0..count).map(|n| (Value::Integer(n), Value::Integer(n))).collect()
+            }
             Value::None => Vec::new(),
             other => return Err(error(list.at, format!("range can't iterate over {}", other.type_name()))),
         };
@@ -121,7 +129,12 @@ impl<'t, 'a> Run<'t, 'a> {
     }
 
     /// A call, or a value alone. `last` is the value of the command before, the last argument of this one.
-    fn command(&mut self, command: &'t [Operand], dot: &Value<'a>, last: Option<Value<'a>>) -> Result<Value<'a>, TemplateError> {
+    fn command(
+        &mut self,
+        command: &'t [Operand],
+        dot: &Value<'a>,
+        last: Option<Value<'a>>,
+    ) -> Result<Value<'a>, TemplateError> {
         let Some((head, operands)) = command.split_first() else { return Ok(Value::None) };
         if let Base::Function(function) = head.base {
             // `and` and `or` look at no more than they need.
@@ -143,7 +156,8 @@ impl<'t, 'a> Run<'t, 'a> {
         arguments.extend(last);
         match &head.base {
             Base::Function(function) => {
-                let value = (function.call)(&arguments).map_err(|text| error(head.at, format!("{}: {text}", function.name)))?;
+                let value =
+                    (function.call)(&arguments).map_err(|text| error(head.at, format!("{}: {text}", function.name)))?;
                 fields(value, &head.fields).map_err(|text| error(head.at, text))
             }
             _ => self.called(head, dot, &arguments),
@@ -158,7 +172,12 @@ impl<'t, 'a> Run<'t, 'a> {
     }
 
     /// A value, or the call of a method if its last field is one.
-    fn called(&mut self, operand: &'t Operand, dot: &Value<'a>, arguments: &[Value<'a>]) -> Result<Value<'a>, TemplateError> {
+    fn called(
+        &mut self,
+        operand: &'t Operand,
+        dot: &Value<'a>,
+        arguments: &[Value<'a>],
+    ) -> Result<Value<'a>, TemplateError> {
         let base = match &operand.base {
             Base::Dot => dot.clone(),
             Base::Variable(name) => {

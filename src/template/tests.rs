@@ -55,13 +55,25 @@ fn what_templates_make() {
         ("{{ $x := .Inner }}{{ $x.Inner.Id }} {{ (index .Match 0) | len }} {{ (.Inner).Name }}", "7 3 a.b.test."),
         ("{{ .Meta `k/l` }} {{ .Inner.Meta \"x\" }} {{ `y` | .Meta }}", "<k/l> <x> <y>"),
         ("{{ and 1 0 .Nope }}{{ or 0 `z` .Nope }}{{ not 0 }}", "0ztrue"),
-        ("{{ eq 1 2 3 1 }} {{ ne `a` `b` }} {{ lt 1 2 }} {{ le 2 2 }} {{ gt `b` `a` }} {{ ge 1 2 }} {{ eq .Id 7 }}", "true true true true true false true"),
+        (
+            "{{ eq 1 2 3 1 }} {{ ne `a` `b` }} {{ lt 1 2 }} {{ le 2 2 }} {{ gt `b` `a` }} {{ ge 1 2 }} {{ eq .Id 7 }}",
+            "true true true true true false true",
+        ),
         ("{{ slice .Name 0 3 }} {{ slice .Name 2 }} {{ slice .Match 1 2 }} {{ len .Name }}", "a.b b.test. [a] 9"),
         ("{{ print 1 2 `a` `b` 3 4 }}{{ println 1 `a` }}", "1 2ab3 41 a\n"),
         ("{{ html `<a&'\">` }} {{ urlquery `a b/ü` }} {{ js `'` }}", "&lt;a&amp;&#39;&#34;&gt; a+b%2F%C3%BC \\'"),
-        ("{{ printf `%03d|%x|%q|%5s|%-5s|%T|%v|%%|%.1f|%t|%c` 7 255 .Name `a` `a` 1 .Match 2.25 true 65 }}", "007|ff|\"a.b.test.\"|    a|a    |int|[a.b a b]|%|2.2|true|A"),
-        ("{{ printf `%d %d` `a` }} {{ printf `x` 1 }} {{ printf `%*d` 4 7 }} {{ printf `%+d % d %#x` 1 2 255 }}", "%!d(string=a) %!d(MISSING) x%!(EXTRA int=1)    7 +1  2 0xff"),
-        ("{{ 1 | printf `%d-%d` 2 }} {{ 0x10 }} {{ 017 }} {{ -3 }} {{ 1.5 }} {{ 'a' }} {{ 1e3 }}", "2-1 16 15 -3 1.5 97 1000"),
+        (
+            "{{ printf `%03d|%x|%q|%5s|%-5s|%T|%v|%%|%.1f|%t|%c` 7 255 .Name `a` `a` 1 .Match 2.25 true 65 }}",
+            "007|ff|\"a.b.test.\"|    a|a    |int|[a.b a b]|%|2.2|true|A",
+        ),
+        (
+            "{{ printf `%d %d` `a` }} {{ printf `x` 1 }} {{ printf `%*d` 4 7 }} {{ printf `%+d % d %#x` 1 2 255 }}",
+            "%!d(string=a) %!d(MISSING) x%!(EXTRA int=1)    7 +1  2 0xff",
+        ),
+        (
+            "{{ 1 | printf `%d-%d` 2 }} {{ 0x10 }} {{ 017 }} {{ -3 }} {{ 1.5 }} {{ 'a' }} {{ 1e3 }}",
+            "2-1 16 15 -3 1.5 97 1000",
+        ),
         ("{{ \"a\\\"b\\t\\x41\" }}{{ `raw\\n` }}", "a\"b\tAraw\\n"),
     ] {
         assert_eq!(run(template).as_deref(), Ok(text), "{template}");

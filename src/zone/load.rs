@@ -1,8 +1,4 @@
-use std::{
-    io,
-    path::Path,
-    time::SystemTime,
-};
+use std::{io, path::Path, time::SystemTime};
 
 use super::{
     Zone,

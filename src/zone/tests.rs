@@ -36,7 +36,9 @@ fn zone(text: &str) -> Result<Zone, String> {
         Ok(())
     };
     let origin = Name::parse("z.test.").unwrap();
-    MasterFile::new(Path::new("z"), origin, &limits).read(text.as_bytes(), &mut take).map_err(|error| error.to_string())?;
+    MasterFile::new(Path::new("z"), origin, &limits)
+        .read(text.as_bytes(), &mut take)
+        .map_err(|error| error.to_string())?;
     Zone::of_records(origin, records).map_err(|error| error.to_string())
 }
 
@@ -47,13 +49,21 @@ fn ask(zone: &Zone, text: &str, dnssec: bool) -> String {
     let list = |records: &[Record]| {
         let short = |record: &Record| {
             let owner = record.owner.resolve(&question.name).to_string().to_lowercase();
-            let owner = owner.strip_suffix("z.test.").map(|rest| rest.trim_end_matches('.').to_owned()).unwrap_or(owner);
+            let owner =
+                owner.strip_suffix("z.test.").map(|rest| rest.trim_end_matches('.').to_owned()).unwrap_or(owner);
             format!("{}/{}", if owner.is_empty() { "@" } else { &owner }, record.data.record_type())
         };
         records.iter().map(short).collect::<Vec<_>>().join(" ")
     };
     let parts = [list(&found.answer), list(&found.authority), list(&found.additional)];
-    format!("{} | {}", match found.outcome { Outcome::Elsewhere(name) => format!("elsewhere {name}"), other => format!("{other:?}") }, parts.join(" | "))
+    format!(
+        "{} | {}",
+        match found.outcome {
+            Outcome::Elsewhere(name) => format!("elsewhere {name}"),
+            other => format!("{other:?}"),
+        },
+        parts.join(" | ")
+    )
 }
 
 /// Question → what it amounts to, then owner and type of the records of the three sections.
@@ -142,7 +152,13 @@ fn what_is_no_zone() {
 #[test]
 fn all_records_in_canonical_order() {
     let zone = zone("b 5 A 1.2.3.4\n@ 5 SOA n h 1 2 3 4 5\nA.b 5 A 1.2.3.4\na 5 A 1.2.3.4\nx.other. 5 A 1.2.3.4\n@ 5 NS n\n\\000.b 5 A 1.2.3.4").map(std::sync::Arc::new).unwrap();
-    let owners: Vec<String> = zone.records().map(|record| format!("{} {}", record.owner.resolve(&Name::root()), record.data.record_type())).collect();
-    assert_eq!(owners, ["z.test. SOA", "z.test. NS", "a.z.test. A", "b.z.test. A", "\\000.b.z.test. A", "a.b.z.test. A"]);
+    let owners: Vec<String> = zone
+        .records()
+        .map(|record| format!("{} {}", record.owner.resolve(&Name::root()), record.data.record_type()))
+        .collect();
+    assert_eq!(
+        owners,
+        ["z.test. SOA", "z.test. NS", "a.z.test. A", "b.z.test. A", "\\000.b.z.test. A", "a.b.z.test. A"]
+    );
     assert_eq!((zone.len(), zone.strays()), (6, 1));
 }

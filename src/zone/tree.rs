@@ -271,9 +271,9 @@ impl Iterator for AllRecords {
             let owner = NameRef::from(name_of(key, &self.zone.origin));
             let mut sets: Vec<&RecordSet> = node.sets.iter().collect();
             sets.sort_by_key(|set| set.record_type != RecordType::SOA);
-            let records = sets.into_iter().flat_map(|set| {
-                set.records().filter_map(|(ttl, data)| record(&owner, set.record_type, ttl, data))
-            });
+            let records = sets
+                .into_iter()
+                .flat_map(|set| set.records().filter_map(|(ttl, data)| record(&owner, set.record_type, ttl, data)));
             let records: Vec<Record> = records.collect();
             self.last = Some(key.clone());
             self.of_name = records.into_iter();

@@ -76,7 +76,10 @@ fn compiled(word: &Token, pattern: &str) -> Result<Regex, Error> {
     }
     let pattern = Regex::new(pattern).map_err(|error| {
         let text = error.to_string();
-        word.error(format!("bad regular expression: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: ")))
+        word.error(format!(
+            "bad regular expression: {}",
+            text.lines().last().unwrap_or_default().trim_start_matches("error: ")
+        ))
     })?;
     if pattern.captures_len() < 2 {
         return Err(word.error("the regular expression needs a group for the name of the zone"));
@@ -146,11 +149,17 @@ mod tests {
             ("auto", "needs `directory`"),
             ("auto {\ndirectory\n}", "directory: expected a directory"),
             ("auto {\ndirectory z db\n}", "directory: expected the name of the zone, such as `{1}`"),
-            ("auto {\ndirectory z db {1}\n}", "directory: the regular expression needs a group for the name of the zone"),
+            (
+                "auto {\ndirectory z db {1}\n}",
+                "directory: the regular expression needs a group for the name of the zone",
+            ),
             ("auto {\ndirectory z d(.*) x\n}", "directory: the name of the zone needs a group such as `{1}`"),
             ("auto {\ndirectory z d(.*) {2}\n}", "directory: expected `{1}` to `{1}` in `{2}`"),
             ("auto {\ndirectory z d(.* {1}\n}", "directory: bad regular expression: unclosed group"),
-            ("auto {\ndirectory z\nfallthrough\n}", "unknown property `fallthrough`; expected one of: directory, reload, upstream"),
+            (
+                "auto {\ndirectory z\nfallthrough\n}",
+                "unknown property `fallthrough`; expected one of: directory, reload, upstream",
+            ),
         ] {
             assert_eq!(read(text).expect_err(text), message, "{text}");
         }

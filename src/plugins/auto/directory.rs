@@ -79,7 +79,9 @@ impl Directory {
             let Some(zone) = self.naming.zone(&file).filter(|zone| self.allowed.contains(zone)) else { continue };
             let key = zone.to_lowercase().to_string();
             match found.get(&key) {
-                Some(first) => complaints.push(format!("{}: zone {zone} is already made from {}", path.display(), first.display())),
+                Some(first) => {
+                    complaints.push(format!("{}: zone {zone} is already made from {}", path.display(), first.display()))
+                }
                 None => _ = found.insert(key, path),
             }
         }
@@ -110,7 +112,10 @@ impl Directory {
                 }
             }
         }
-        complaints.iter().filter(|text| !self.told.contains(text)).for_each(|text| tracing::warn!(target: "plugin/auto", "{text}"));
+        complaints
+            .iter()
+            .filter(|text| !self.told.contains(text))
+            .for_each(|text| tracing::warn!(target: "plugin/auto", "{text}"));
         self.told = complaints;
         self.publish();
     }
@@ -170,7 +175,8 @@ mod tests {
 
     #[test]
     fn names_of_files_become_names_of_zones() {
-        let naming = |pattern: &str, origin: &str| Naming { pattern: Regex::new(pattern).unwrap(), origin: origin.to_owned() };
+        let naming =
+            |pattern: &str, origin: &str| Naming { pattern: Regex::new(pattern).unwrap(), origin: origin.to_owned() };
         for (pattern, origin, file, zone) in [
             (r"db\.(.*)", "${1}", "db.example.org", Some("example.org.")),
             (r"db\.(.*)", "${1}", "mydb.example.org", Some("example.org.")),

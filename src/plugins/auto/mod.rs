@@ -6,7 +6,6 @@ mod directory;
 use crate::{
     authority::answer,
     chain::{Context, Directive, Plugin, Rest, Server, Step, ZoneSet},
-    wire::{Rcode, Response},
 };
 use directory::Current;
 
@@ -24,10 +23,9 @@ impl Plugin for Auto {
         "auto"
     }
 
-    fn query(&self, cx: &mut Context, rest: Rest<'_>) -> Step {
+    fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         match self.zones.zones().find(&cx.question().name) {
             Some(cell) => answer(cx, cell, &ZoneSet::default(), &self.server),
-            None if rest.is_empty() => Response::new(Rcode::REFUSED).into(),
             None => Step::Next,
         }
     }

@@ -50,7 +50,9 @@ impl Config {
         for line in &instance.lines {
             let within = |error: Error| error.within(&line.word.text);
             match line.word.text.as_str() {
-                "reload" => source.reload = line.args().one("a duration").and_then(|word| word.duration()).map_err(within)?,
+                "reload" => {
+                    source.reload = line.args().one("a duration").and_then(|word| word.duration()).map_err(within)?
+                }
                 "reload_by_mtime" => {
                     line.no_args().map_err(within)?;
                     source.by_time = true;
@@ -111,9 +113,15 @@ mod tests {
     fn files_zones_and_properties() {
         let plain = read("file db.a").unwrap();
         assert_eq!((plain.files[0].zones.len(), plain.files[0].reload), (2, Duration::from_secs(60)));
-        let two = read("file db.a a.test\nfile db.b b.test {\nreload 0\nreload_by_mtime\nfallthrough c.test\nupstream 1.2.3.4\n}").unwrap();
+        let two = read(
+            "file db.a a.test\nfile db.b b.test {\nreload 0\nreload_by_mtime\nfallthrough c.test\nupstream 1.2.3.4\n}",
+        )
+        .unwrap();
         assert_eq!(two.files[1].zones, [Name::parse("b.test").unwrap()]);
-        assert_eq!((two.files[1].reload, two.files[1].by_time, two.fallthrough), (Duration::ZERO, true, vec!["c.test.".to_owned()]));
+        assert_eq!(
+            (two.files[1].reload, two.files[1].by_time, two.fallthrough),
+            (Duration::ZERO, true, vec!["c.test.".to_owned()])
+        );
     }
 
     #[test]
@@ -123,7 +131,10 @@ mod tests {
             ("file db a..b", "`a..b` is not a domain name"),
             ("file db {\nreload -1s\n}", "reload: a duration cannot be negative, found `-1s`"),
             ("file db {\nreload_by_mtime 1\n}", "reload_by_mtime: unexpected argument `1`"),
-            ("file db {\ntransfer to *\n}", "unknown property `transfer`; expected one of: reload, reload_by_mtime, fallthrough, upstream"),
+            (
+                "file db {\ntransfer to *\n}",
+                "unknown property `transfer`; expected one of: reload, reload_by_mtime, fallthrough, upstream",
+            ),
         ] {
             assert_eq!(read(text).expect_err(text), message, "{text}");
         }

@@ -113,9 +113,12 @@ mod tests {
         for (text, message) in [
             ("secondary", "needs `transfer from`: where the zones come from"),
             ("secondary {\ntransfer\n}", "transfer: expected `from`"),
-            ("secondary {\ntransfer to 192.0.2.1\n}", "transfer: unknown word `to`; did you mean `from`?"),
+            ("secondary {\ntransfer to 192.0.2.1\n}", "transfer: unknown word `to`; expected one of: from"),
             ("secondary {\ntransfer from\n}", "transfer: expected the address of a primary"),
-            ("secondary {\ntransfer from example.org\n}", "transfer: expected an IP address with or without a port, found `example.org`"),
+            (
+                "secondary {\ntransfer from example.org\n}",
+                "transfer: expected an IP address with or without a port, found `example.org`",
+            ),
             ("secondary {\ncatalog\n}", "catalog zones (RFC 9432) are not built into seamark"),
         ] {
             assert_eq!(read(text).err().as_deref(), Some(message), "{text}");

@@ -41,7 +41,8 @@ impl Copy {
             };
             let Soa { refresh, retry, expire, .. } = *zone.soa();
             drop(zone);
-            let pause = Duration::from_secs(u64::from(if failed { retry } else { refresh })).max(SHORTEST) + jitter(failed);
+            let pause =
+                Duration::from_secs(u64::from(if failed { retry } else { refresh })).max(SHORTEST) + jitter(failed);
             let end = confirmed + Duration::from_secs(u64::from(expire));
             let pause = pause.min(end.saturating_duration_since(Instant::now()));
             // Whether the time is over or a primary has rung, it is the same to do.
@@ -71,7 +72,10 @@ impl Copy {
             match transfer(*primary, self.cell.origin()).await {
                 Ok(zone) => {
                     let serial = zone.soa().serial;
-                    tracing::info!("plugin/secondary: zone {} taken from {primary} with serial {serial}", self.cell.origin());
+                    tracing::info!(
+                        "plugin/secondary: zone {} taken from {primary} with serial {serial}",
+                        self.cell.origin()
+                    );
                     self.cell.replace(Some(zone));
                     return true;
                 }
@@ -115,7 +119,9 @@ mod tests {
 
     #[test]
     fn serials_go_round() {
-        for (theirs, known, newer) in [(2, 1, true), (1, 1, false), (1, 2, false), (0, u32::MAX, true), (5, 0xF000_0000, true)] {
+        for (theirs, known, newer) in
+            [(2, 1, true), (1, 1, false), (1, 2, false), (0, u32::MAX, true), (5, 0xF000_0000, true)]
+        {
             assert_eq!(is_newer(theirs, known), newer, "{theirs} {known}");
         }
     }

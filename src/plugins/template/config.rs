@@ -22,7 +22,11 @@ pub(super) fn parse(stanza: &Stanza, keys: &Keys) -> Result<Box<dyn Build>, Erro
     let (rules, errors): (Vec<_>, Vec<_>) =
         stanza.instances.iter().map(|instance| read(instance, keys)).partition(Result::is_ok);
     let errors: Vec<Error> = errors.into_iter().filter_map(Result::err).collect();
-    if errors.is_empty() { Ok(Box::new(Config(rules.into_iter().flatten().collect()))) } else { Err(Errors::new(errors)) }
+    if errors.is_empty() {
+        Ok(Box::new(Config(rules.into_iter().flatten().collect())))
+    } else {
+        Err(Errors::new(errors))
+    }
 }
 
 pub(super) fn read(instance: &Instance, keys: &Keys) -> Result<Rule, Error> {
@@ -102,7 +106,8 @@ fn parts(parts: &mut Vec<Part>, line: &Line) -> Result<(), Error> {
     let mut args = line.args();
     let mut next = Some(args.require("a template")?);
     while let Some(word) = next {
-        let template = Template::parse(&word.text, FUNCTIONS).map_err(|error| word.error(format!("bad template {error}")))?;
+        let template =
+            Template::parse(&word.text, FUNCTIONS).map_err(|error| word.error(format!("bad template {error}")))?;
         parts.push(Part { template, text: word.text.clone() });
         next = args.next();
     }
@@ -116,7 +121,10 @@ fn compiled(word: &Token) -> Result<Regex, Error> {
     Regex::new(&word.text).map_err(|error| {
         // The last line says what is wrong; those above draw the pattern again.
         let text = error.to_string();
-        word.error(format!("bad regular expression: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: ")))
+        word.error(format!(
+            "bad regular expression: {}",
+            text.lines().last().unwrap_or_default().trim_start_matches("error: ")
+        ))
     })
 }
 

@@ -27,7 +27,7 @@ impl<'a> Data<'a> {
             name,
             class: question.class.to_string(),
             kind: question.record_type.to_string(),
-            remote: cx.peer.ip().to_string(),
+            remote: cx.peer.ip().to_canonical().to_string(),
             pattern,
             message: Message { id: cx.query.id, flags: cx.query.flags, question: Asked(question) },
             metadata: Metadata(cx),

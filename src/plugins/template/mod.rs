@@ -126,8 +126,7 @@ impl Templates {
         }
         let targets = aliases(cx.question(), &records);
         let body = Body::Records(records);
-        let response =
-            Response { authoritative: true, ede: rule.ede.clone(), body, ..Response::new(rule.rcode) };
+        let response = Response { authoritative: true, ede: rule.ede.clone(), body, ..Response::new(rule.rcode) };
         if targets.is_empty() { response.into() } else { self.chase(cx, response, targets) }
     }
 

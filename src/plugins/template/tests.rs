@@ -20,10 +20,12 @@ fn ask(text: &str, asked: &str, kind: RecordType) -> String {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry, &["dns://:53".to_owned()], &rules);
     let panics = registry.counter("panics", "-", &[]).with_label_values::<&str>(&[]);
-    let chain = Arc::new(Chain::new(vec![Box::new(Templates { rules, metrics, server: Server::default() })], panics, false));
+    let chain =
+        Arc::new(Chain::new(vec![Box::new(Templates { rules, metrics, server: Server::default() })], panics, false));
     let client = "192.0.2.9:1234".parse().unwrap();
     let question = Name::parse(asked).unwrap();
-    let mut cx = Context::new(Query::internal(Question::new(question, kind)), client, client, Transport::Udp, Instant::now());
+    let mut cx =
+        Context::new(Query::internal(Question::new(question, kind)), client, client, Transport::Udp, Instant::now());
     let Outcome::Answered(response) = chain.walk(&mut cx) else { panic!("no answer") };
     if response.plugin != "template" {
         return "next".to_owned();
@@ -61,10 +63,20 @@ fn questions_and_answers() {
         (&with_fallthrough, "ip-1-2.a.test", RecordType::A, "NOERROR; ip-1-2.a.test. 3600 10.0.1.2"),
         ("template ANY ANY x.test {\nrcode nxdomain\n}\ntemplate IN ANY", "a.x.test", RecordType::MX, "NXDOMAIN"),
         ("template ANY ANY x.test {\nrcode nxdomain\n}\ntemplate IN ANY", "a.y.test", RecordType::MX, "NOERROR"),
-        ("template IN TXT {\nanswer \"{{ .Name }} TXT {{ .Remote }}/{{ .Zone }}/{{ .Meta `x` }}/{{ .Question.Qtype }}\"\n}", "a.test", RecordType::TXT, "NOERROR; a.test. 3600 192.0.2.9/test.//16"),
+        (
+            "template IN TXT {\nanswer \"{{ .Name }} TXT {{ .Remote }}/{{ .Zone }}/{{ .Meta `x` }}/{{ .Question.Qtype }}\"\n}",
+            "a.test",
+            RecordType::TXT,
+            "NOERROR; a.test. 3600 192.0.2.9/test.//16",
+        ),
         ("template IN TXT {\nanswer \"{{ if false }}x{{ end }}\"\n}", "a.test", RecordType::TXT, "NOERROR"),
         ("template IN TXT {\nanswer \"{{ .Nope }}\"\n}", "a.test", RecordType::TXT, "SERVFAIL"),
-        ("template IN TXT {\nanswer \"a. TXT {{ parseInt `ff` 16 32 }} {{ parseInt `-0x10` 0 8 }}\"\n}", "a.test", RecordType::TXT, "NOERROR; a. 3600 255-16"),
+        (
+            "template IN TXT {\nanswer \"a. TXT {{ parseInt `ff` 16 32 }} {{ parseInt `-0x10` 0 8 }}\"\n}",
+            "a.test",
+            RecordType::TXT,
+            "NOERROR; a. 3600 255-16",
+        ),
         ("template IN TXT {\nanswer \"a. TXT {{ parseInt `300` 10 8 }}\"\n}", "a.test", RecordType::TXT, "SERVFAIL"),
     ] {
         assert_eq!(ask(corefile, name, kind), answer, "{name} {kind} for {corefile}");
@@ -84,7 +96,10 @@ fn what_is_no_template() {
         ("template IN A {\nanswer \"{{ .Name\"\n}", "answer: bad template at character 1: `{{` is never closed"),
         ("template IN A {\nanswer\n}", "answer: expected a template"),
         ("template IN A {\nrcode FOO\n}", "rcode: unknown response code `FOO`"),
-        ("template IN A {\nederror 70000\n}", "ederror: the code of an extended error: expected a number between 0 and 65535, found `70000`"),
+        (
+            "template IN A {\nederror 70000\n}",
+            "ederror: the code of an extended error: expected a number between 0 and 65535, found `70000`",
+        ),
         ("template IN A {\nansewr x\n}", "unknown property `ansewr`; did you mean `answer`?"),
     ] {
         assert_eq!(rules(text).expect_err(text).message(), message, "{text}");

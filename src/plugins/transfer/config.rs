@@ -83,7 +83,10 @@ mod tests {
         let rule = parsed("transfer {\nto 192.0.2.1 [2001:db8::1]:5353\nto *\n}").unwrap();
         assert_eq!(rule.to.listed, ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:5353".parse().unwrap()]);
         assert!(rule.to.everybody && rule.source.is_none());
-        assert_eq!(parsed("transfer {\nto 192.0.2.1\nsource 192.0.2.9\n}").unwrap().source, Some("192.0.2.9".parse().unwrap()));
+        assert_eq!(
+            parsed("transfer {\nto 192.0.2.1\nsource 192.0.2.9\n}").unwrap().source,
+            Some("192.0.2.9".parse().unwrap())
+        );
     }
 
     #[test]
@@ -91,7 +94,10 @@ mod tests {
         for (text, message) in [
             ("transfer", "needs `to`: who may have the zones"),
             ("transfer {\nto\n}", "to: expected an address, or `*` for everybody"),
-            ("transfer {\nto 192.0.2.0/24\n}", "to: expected an IP address with or without a port, found `192.0.2.0/24`"),
+            (
+                "transfer {\nto 192.0.2.0/24\n}",
+                "to: expected an IP address with or without a port, found `192.0.2.0/24`",
+            ),
             ("transfer {\nto *\nsource x\n}", "source: expected an IP address, found `x`"),
             ("transfer {\nto 192.0.2.1\nsource ::1\n}", "`source` is no address from which 192.0.2.1 can be reached"),
             ("transfer {\nfrom *\n}", "unknown property `from`; expected one of: to, source"),

@@ -51,7 +51,9 @@ impl Plugin for Transfer {
 
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         let question = cx.question();
-        if !matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) || cx.query.flags.opcode() != Opcode::QUERY {
+        if !matches!(question.record_type, RecordType::AXFR | RecordType::IXFR)
+            || cx.query.flags.opcode() != Opcode::QUERY
+        {
             return Step::Next;
         }
         // The rule with the longest zone says who may.
@@ -66,7 +68,10 @@ impl Plugin for Transfer {
         let is_current = question.record_type == RecordType::IXFR && cx.query.serial == Some(contents.serial);
         let mut messages = Messages::new(contents.records, is_current);
         let serial = contents.serial;
-        tracing::info!("plugin/transfer: outgoing transfer of zone {zone} with serial {serial} to {} begins", cx.peer.ip());
+        tracing::info!(
+            "plugin/transfer: outgoing transfer of zone {zone} with serial {serial} to {} begins",
+            cx.peer.ip().to_canonical()
+        );
         let Some(answer) = messages.next() else { return Response::new(Rcode::SERVFAIL).into() };
         let following = Following::new(messages.map(|answer| Records { answer, ..Records::default() }));
         let body = Body::Records(Records { answer, ..Records::default() });

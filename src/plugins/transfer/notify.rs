@@ -28,6 +28,10 @@ pub(super) struct Round {
 pub(super) async fn keep(round: Round, sources: ZoneSources, mut changes: broadcast::Receiver<Name>) {
     let mut open: HashSet<Name> = sources.zones().into_iter().collect();
     loop {
+        // What has changed meanwhile is told once.
+        while let Ok(zone) = changes.try_recv() {
+            open.insert(zone);
+        }
         for zone in open.drain().filter(|zone| round.zones.contains(zone)) {
             for to in &round.to {
                 tokio::spawn(tell(zone, *to, round.source));
@@ -46,9 +50,15 @@ async fn tell(zone: Name, to: SocketAddr, source: Option<IpAddr>) {
     for attempt in 1..=ATTEMPTS {
         match timeout(PATIENCE * attempt, exchange(&zone, to, source)).await {
             Ok(Ok(Rcode::NOERROR)) => return,
-            Ok(Ok(rcode)) => return tracing::warn!("plugin/transfer: {to} answers {rcode} to the notify for zone {zone}"),
-            Ok(Err(error)) if attempt == ATTEMPTS => tracing::warn!("plugin/transfer: notify of {to} for zone {zone}: {error}"),
-            Err(_) if attempt == ATTEMPTS => tracing::warn!("plugin/transfer: {to} does not answer the notify for zone {zone}"),
+            Ok(Ok(rcode)) => {
+                return tracing::warn!("plugin/transfer: {to} answers {rcode} to the notify for zone {zone}");
+            }
+            Ok(Err(error)) if attempt == ATTEMPTS => {
+                tracing::warn!("plugin/transfer: notify of {to} for zone {zone}: {error}")
+            }
+            Err(_) if attempt == ATTEMPTS => {
+                tracing::warn!("plugin/transfer: {to} does not answer the notify for zone {zone}")
+            }
             Ok(Err(_)) => tokio::time::sleep(PATIENCE * attempt).await,
             Err(_) => {}
         }

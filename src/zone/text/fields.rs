@@ -3,7 +3,10 @@ use std::{
     str::FromStr,
 };
 
-use base64::Engine as _;
+use base64::{
+    Engine as _, alphabet,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
 
 use super::{
     Fault, location, parameters,
@@ -181,7 +184,8 @@ pub(super) fn period(text: &str) -> Option<u32> {
 }
 
 fn period_of(word: &Word<'_>) -> Result<u32, Fault> {
-    period(word.plain()).ok_or_else(|| word.fault(format!("expected seconds such as `300` or `5m`, found `{}`", word.shown())))
+    period(word.plain())
+        .ok_or_else(|| word.fault(format!("expected seconds such as `300` or `5m`, found `{}`", word.shown())))
 }
 
 /// The octets of a word, `\X` and `\DDD` resolved.
@@ -235,10 +239,14 @@ fn digits(words: &mut Words<'_, '_>) -> Result<Vec<u8>, Fault> {
     hex(first, &text)
 }
 
+/// Base64 whose last bits may be any, as keys in zone files have it.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
 fn base64(words: &mut Words<'_, '_>) -> Result<Vec<u8>, Fault> {
     let Some(first) = words.peek() else { return Ok(Vec::new()) };
     let text: Vec<u8> = words.rest().flat_map(|word| word.text.iter().copied()).collect();
-    let decoded = base64::engine::general_purpose::STANDARD.decode(&text);
+    let decoded = LENIENT.decode(&text);
     decoded.map_err(|_| first.fault("expected base64"))
 }
 
@@ -287,7 +295,9 @@ fn mnemonic(word: &Word<'_>, what: &str, known: &[(&str, u16)]) -> Result<u16, F
     let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word.plain()));
     let limit = if known.len() == ALGORITHMS.len() { 255 } else { u16::MAX };
     let value = found.map(|(_, value)| *value).or_else(|| word.plain().parse().ok());
-    value.filter(|value| *value <= limit).ok_or_else(|| word.fault(format!("expected {what}, found `{}`", word.shown())))
+    value
+        .filter(|value| *value <= limit)
+        .ok_or_else(|| word.fault(format!("expected {what}, found `{}`", word.shown())))
 }
 
 fn gateway(word: &Word<'_>, origin: &Name, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -326,7 +336,8 @@ fn groups(word: &Word<'_>, count: usize, separator: u8, out: &mut Vec<u8>) -> Re
     let size = if separator == b'-' { 2 } else { 4 };
     let mut found = Vec::new();
     for group in word.text.split(|&octet| octet == separator) {
-        let padded: Vec<u8> = std::iter::repeat_n(b'0', size - group.len().min(size)).chain(group.iter().copied()).collect();
+        let padded: Vec<u8> =
+            std::iter::repeat_n(b'0', size - group.len().min(size)).chain(group.iter().copied()).collect();
         found.extend(hex(word, &padded)?);
     }
     if found.len() != count {

@@ -58,7 +58,9 @@ pub(super) fn filled_in(text: &[u8], number: u32, place: Place) -> Result<Vec<u8
                 let end = at + length.ok_or_else(|| place.fault("`${` without its `}`"))?;
                 let form = std::str::from_utf8(&text[at + 1..end]).unwrap_or_default();
                 let shown = formed(form, number).ok_or_else(|| {
-                    place.fault(format!("expected `${{offset,width,base}}` with base d, o, x, X, n or N, found `${{{form}}}`"))
+                    place.fault(format!(
+                        "expected `${{offset,width,base}}` with base d, o, x, X, n or N, found `${{{form}}}`"
+                    ))
                 })?;
                 out.extend_from_slice(shown.as_bytes());
                 at = end + 1;
