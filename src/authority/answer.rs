@@ -3,7 +3,9 @@ use std::sync::Arc;
 use super::ZoneCell;
 use crate::{
     chain::{Context, Server, Step, ZoneSet},
-    wire::{Body, Failure, Name, Opcode, Query, Question, Rcode, Record, RecordType, Records, Response, Section},
+    wire::{
+        Body, Failure, Name, Opcode, Query, Question, RData, Rcode, Record, RecordType, Records, Response, Section,
+    },
     zone::{Found, Outcome, Zone},
 };
 
@@ -30,17 +32,28 @@ pub fn answer(cx: &Context, cell: &ZoneCell, fallthrough: &ZoneSet, server: &Ser
     if found.is_nowhere() && fallthrough.contains(&question.name) {
         return Step::Next;
     }
+    if matches!(found.outcome, Outcome::NoName | Outcome::Empty)
+        && let Some(target) = alias(&found.answer, &question.name).filter(|target| fallthrough.contains(target))
+    {
+        // The target of an alias falls through as the name itself would.
+        found.outcome = Outcome::Elsewhere(target.into());
+    }
     match found.outcome {
-        Outcome::Elsewhere(target) => {
-            found.outcome = Outcome::Data;
-            ask_elsewhere(cx, zone, found.answer, target, server)
-        }
+        Outcome::Elsewhere(target) => ask_elsewhere(cx, zone, found.answer, *target, server),
         Outcome::Failure(Rcode::SERVFAIL) => {
             let cause = Failure::Server(format!("{} is an alias of itself", question.name).into());
             Response::failure(Rcode::SERVFAIL, cause).into()
         }
         _ => response(found).into(),
     }
+}
+
+/// Where the last alias of an answer leads.
+fn alias(answer: &Section, question: &Name) -> Option<Name> {
+    answer.iter().rev().find_map(|record| match &record.data {
+        RData::Cname(target) => Some(target.resolve(question)),
+        _ => None,
+    })
 }
 
 fn response(found: Found) -> Response {

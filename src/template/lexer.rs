@@ -189,7 +189,8 @@ impl Lexer {
             self.at += 1;
         }
         let text: String = self.text[start..self.at].iter().filter(|c| **c != '_').collect();
-        let (sign, digits) = text.strip_prefix('-').map_or((1, text.trim_start_matches('+')), |digits| (-1, digits));
+        let (sign, digits) =
+            text.strip_prefix('-').map_or_else(|| (1, text.trim_start_matches('+')), |digits| (-1, digits));
         let lower = digits.to_ascii_lowercase();
         let bases = [("0x", 16), ("0b", 2), ("0o", 8)];
         let integer = match bases.iter().find_map(|(prefix, base)| Some((lower.strip_prefix(prefix)?, *base))) {

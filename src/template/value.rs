@@ -11,9 +11,9 @@ pub enum Value<'a> {
     Unsigned(u64),
     Float(f64),
     Text(Cow<'a, str>),
-    List(Vec<Value<'a>>),
+    List(Vec<Self>),
     /// Sorted by key.
-    Map(Vec<(Value<'a>, Value<'a>)>),
+    Map(Vec<(Self, Self)>),
     Object(&'a dyn Object),
 }
 

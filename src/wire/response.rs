@@ -38,12 +38,14 @@ pub struct Response {
 
 /// The messages behind the first one of an answer that is longer than a message (RFC 5936 section 2.2).
 #[derive(Clone)]
-pub struct Following(Arc<Mutex<dyn Iterator<Item = Records> + Send>>);
+pub struct Following(Arc<Mutex<Messages>>);
+
+type Messages = Box<dyn Iterator<Item = Records> + Send>;
 
 impl Following {
     /// Messages with these records, made when they are asked for.
     pub fn new(messages: impl Iterator<Item = Records> + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(messages)))
+        Self(Arc::new(Mutex::new(Box::new(messages))))
     }
 
     /// The records of the next message.

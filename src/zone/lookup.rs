@@ -36,7 +36,7 @@ pub enum Outcome {
     /// The name is below a cut; the authority section says who knows.
     Referral,
     /// An alias leads out of the zone to this name.
-    Elsewhere(Name),
+    Elsewhere(Box<Name>),
     /// An alias leads to itself, or DNAME makes a name that is too long.
     Failure(Rcode),
 }
@@ -153,18 +153,18 @@ impl<'z> Lookup<'z> {
         let mut seen = vec![self.question.name];
         loop {
             let name = seen[seen.len() - 1];
-            let Some(above) = name.labels_above(self.zone.origin()) else { return Outcome::Elsewhere(name) };
+            let Some(above) = name.labels_above(self.zone.origin()) else { return Outcome::Elsewhere(name.into()) };
             let owner = self.refer(&name);
             let target = match self.zone.spot(&name, above, self.question.record_type) {
                 Spot::Exact(node) => match self.here(node, &owner, &name, above) {
                     Ok(outcome) => return outcome,
-                    Err(target) => target,
+                    Err(target) => *target,
                 },
                 Spot::Wildcard(depth, node) => {
                     self.found.wildcard = Some(name.parent(above - depth));
                     match self.here(node, &owner, &name, above) {
                         Ok(outcome) => return outcome,
-                        Err(target) => target,
+                        Err(target) => *target,
                     }
                 }
                 Spot::Redirected(depth, node) => match self.redirect(node, &owner, &name, above - depth) {
@@ -196,12 +196,12 @@ impl<'z> Lookup<'z> {
     }
 
     /// Answers from the records of a name; the target if it is an alias to go on from.
-    fn here(&mut self, node: &'z Node, owner: &NameRef, name: &Name, above: usize) -> Result<Outcome, Name> {
+    fn here(&mut self, node: &'z Node, owner: &NameRef, name: &Name, above: usize) -> Result<Outcome, Box<Name>> {
         let wanted = self.question.record_type;
         if node.has(RecordType::CNAME) && !matches!(wanted, RecordType::CNAME | RecordType::NSEC | RecordType::RRSIG) {
             self.answer(node, owner, RecordType::CNAME);
             let target = node.data(RecordType::CNAME).next().and_then(|data| Name::from_wire(data).ok());
-            return Err(target.unwrap_or(*name));
+            return Err(target.unwrap_or(*name).into());
         }
         if !node.has(wanted) || wanted == RecordType::ANY {
             self.deny(&[key_of(name, above, above)]);

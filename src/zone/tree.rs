@@ -47,19 +47,19 @@ const LARGEST_SET: usize = 6000;
 pub enum ZoneError {
     /// RFC 1035 section 5.2: exactly one SOA, at the top.
     #[error("no SOA record for {0}")]
-    NoSoa(Name),
+    NoSoa(Box<Name>),
     /// A second SOA that says something else.
     #[error("more than one SOA record for {0}")]
-    TwoSoas(Name),
+    TwoSoas(Box<Name>),
     /// An SOA below or beside the apex.
     #[error("an SOA record for {0}, which is not the zone {1}")]
-    ForeignSoa(Name, Name),
+    ForeignSoa(Box<Name>, Box<Name>),
     /// A class other than IN.
     #[error("a record of class {0}; zones are of class IN")]
     Class(Class),
     /// More records of one type and name than a message can hold.
     #[error("more than {LARGEST_SET} records of type {1} for {0}")]
-    SetTooLarge(Name, RecordType),
+    SetTooLarge(Box<Name>, RecordType),
 }
 
 /// Collects the records of a zone.
@@ -80,7 +80,7 @@ impl Draft {
     pub(super) fn add(&mut self, record: TextRecord) -> Result<(), ZoneError> {
         let TextRecord { owner, class, ttl, record_type, data } = record;
         if record_type == RecordType::SOA && owner != self.origin {
-            return Err(ZoneError::ForeignSoa(owner, self.origin));
+            return Err(ZoneError::ForeignSoa(owner.into(), self.origin.into()));
         }
         let Some(above) = owner.labels_above(&self.origin) else {
             self.strays += 1;
@@ -102,10 +102,10 @@ impl Draft {
                     return Ok(());
                 }
                 if record_type == RecordType::SOA {
-                    return Err(ZoneError::TwoSoas(self.origin));
+                    return Err(ZoneError::TwoSoas(self.origin.into()));
                 }
                 if count >= LARGEST_SET {
-                    return Err(ZoneError::SetTooLarge(owner, record_type));
+                    return Err(ZoneError::SetTooLarge(owner.into(), record_type));
                 }
                 set.push(ttl, &data);
             }
@@ -125,7 +125,7 @@ impl Draft {
         let apex = nodes.get(&[] as &[u8]);
         let soa = apex.and_then(|node| node.data(RecordType::SOA).next());
         let Some(RData::Soa(soa)) = soa.and_then(|data| RData::from_wire(RecordType::SOA, data).ok()) else {
-            return Err(ZoneError::NoSoa(origin));
+            return Err(ZoneError::NoSoa(origin.into()));
         };
         let mut below = nodes.iter().filter(|(key, _)| !key.is_empty());
         let has_dname = apex.is_some_and(|node| node.has(RecordType::DNAME));

@@ -110,13 +110,13 @@ impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         for Source { zones: allowed, directory, naming, reload } in self.0 {
             let zones = Current::default();
-            let mut directory = Directory::new(directory, naming, allowed, zones.clone(), block.sources());
+            let mut directory = Directory::new(directory, naming, allowed.clone(), zones.clone(), block.sources());
             directory.look();
             if !reload.is_zero() {
                 block.task(directory.follow(reload));
             }
             block.sources().add(zones.clone());
-            block.link(Auto { zones, server: block.server() });
+            block.link(Auto { zones, allowed, server: block.server() });
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ fn parse_int<'a>(values: &[Value<'a>]) -> Result<Value<'a>, String> {
     let [Value::Text(text), Value::Integer(base), Value::Integer(bits)] = values else {
         return Err("wants a text, a base and a number of bits".to_owned());
     };
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text.trim_start_matches('+')), |rest| (true, rest));
+    let (negative, digits) =
+        text.strip_prefix('-').map_or_else(|| (false, text.trim_start_matches('+')), |rest| (true, rest));
     let (base, digits) = match (u32::try_from(*base).unwrap_or(1), digits) {
         (0, digits) if digits.to_ascii_lowercase().starts_with("0x") => (16, &digits[2..]),
         (0, digits) if digits.to_ascii_lowercase().starts_with("0b") => (2, &digits[2..]),

@@ -13,7 +13,7 @@ mod types;
 
 use std::{fmt, path::Path};
 
-pub use reader::{Limits, MasterFile, Take, TextRecord};
+pub use reader::{Include, Limits, MasterFile, Take, TextRecord};
 
 use crate::wire::{Name, RData, Record, WireError};
 

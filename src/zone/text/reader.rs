@@ -36,8 +36,11 @@ pub struct Limits<'a> {
     /// The TTL in seconds where nothing says one; without it that is an error.
     pub default_ttl: Option<u32>,
     /// Reads a file for `$INCLUDE`; without it there are no includes.
-    pub include: Option<&'a dyn Fn(&Path) -> io::Result<Vec<u8>>>,
+    pub include: Option<&'a Include<'a>>,
 }
+
+/// Reads a file.
+pub type Include<'a> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'a;
 
 /// Takes a record; a text says why it does not.
 pub type Take<'t> = dyn FnMut(TextRecord) -> Result<(), String> + 't;
@@ -184,7 +187,7 @@ impl<'a> MasterFile<'a> {
         if self.depth >= DEEPEST {
             return Err(word.fault("files include one another too deeply"));
         }
-        let path = self.file.parent().unwrap_or(Path::new("")).join(word.shown());
+        let path = self.file.parent().unwrap_or_else(|| Path::new("")).join(word.shown());
         let text = include(&path).map_err(|error| word.fault(format!("{}: {error}", path.display())))?;
         Ok((path, text, origin))
     }

@@ -132,7 +132,7 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        let text = joined.map_or(Cow::Borrowed(&self.text[start..self.at]), Cow::Owned);
+        let text = joined.map_or_else(|| Cow::Borrowed(&self.text[start..self.at]), Cow::Owned);
         Ok(Word { text, quoted: false, place })
     }
 
