@@ -30,7 +30,9 @@ impl Plugin for Auto {
         match self.zones.zones().find(&cx.question().name) {
             Some(cell) => answer(cx, cell, &ZoneSet::default(), &self.server),
             // A zone that might have been ours, and nobody else's.
-            None if rest.is_empty() && self.allowed.contains(&cx.question().name) => Response::new(Rcode::REFUSED).into(),
+            None if rest.is_empty() && self.allowed.contains(&cx.question().name) => {
+                Response::new(Rcode::REFUSED).into()
+            }
             None => Step::Next,
         }
     }
