@@ -2,7 +2,10 @@
 
 use std::{fs, net::UdpSocket, process::Command, time::Duration};
 
-use crate::support::server::{Server, directory, free_port, pause};
+use crate::support::{
+    message,
+    server::{Server, directory, free_port, pause},
+};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns host 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n*.w TXT x\n";
 
@@ -45,7 +48,16 @@ fn a_zone_is_handed_over_to_those_who_may_have_it() {
     assert_eq!(transfer(&server, &["IXFR=6", "+tcp"]), whole);
     // Who has the newest version is told the SOA and no more.
     assert_eq!(transfer(&server, &["IXFR=7", "+tcp"]), [soa]);
-    assert_eq!(transfer(&server, &["IXFR=6", "+notcp"]), ["; Transfer failed."]);
+    // Over UDP nobody has it.
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut query = message::query(7, "example.org.", "A");
+    let kind = query.len() - 3;
+    query[kind] = 252;
+    socket.send_to(&query, ("127.0.0.1", server.port)).expect("sent");
+    let mut reply = [0; 512];
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out");
+    socket.recv(&mut reply).expect("a reply");
+    assert_eq!(reply[3] & 0xF, 5, "REFUSED");
     let server = serve("transfer {\n to 192.0.2.7\n }", ZONE);
     assert_eq!(transfer(&server, &["AXFR"]), ["; Transfer failed."]);
     assert_eq!(server.ask("ns.example.org. A").status, "NOERROR");
