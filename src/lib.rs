@@ -29,7 +29,11 @@ pub mod wire;
 pub mod cache;
 pub mod chain;
 pub mod kubernetes;
+pub mod template;
 pub mod upstream;
+pub mod zone;
+// zones on the chain, for the plugins that serve them
+pub mod authority;
 // floor 2: what an operator can say
 pub mod plugins;
 // floor 3: what runs it, and what it does to its host

@@ -67,6 +67,7 @@ fn examples_in_readmes_start() {
 fn start(text: &str) {
     let mut text =
         text.replace("manifests examples/cluster", &format!("manifests {}", root().join("examples/cluster").display()));
+    text = text.replace("examples/zones", &root().join("examples/zones").display().to_string());
     for port in ["localhost:18080", "localhost:18181", "localhost:19153"] {
         text = text.replace(port, &format!("127.0.0.1:{}", free_port()));
     }
@@ -138,6 +139,12 @@ fn metrics_are_those_of_the_readmes() {
                 192.0.2.1 a.hosts.test
                 fallthrough
             }}
+            template IN TXT wrong.test {{
+                answer \"{{{{ .Nope }}}}\"
+            }}
+            template IN A wrong.test {{
+                answer nonsense
+            }}
             prometheus 127.0.0.1:{metrics}
             forward . 127.0.0.1:9
             cache 30
@@ -153,9 +160,14 @@ fn metrics_are_those_of_the_readmes() {
         free_port(),
         root().join("examples/cluster").display()
     ));
-    for question in
-        ["api.shop.svc.cluster.local A +dnssec", "api.shop.svc.cluster.local A +tcp", "a.hosts.test A", "x.test A"]
-    {
+    for question in [
+        "api.shop.svc.cluster.local A +dnssec",
+        "api.shop.svc.cluster.local A +tcp",
+        "a.hosts.test A",
+        "wrong.test A",
+        "wrong.test TXT",
+        "x.test A",
+    ] {
         server.ask(question);
     }
     pause(1200);

@@ -10,6 +10,7 @@ mod node;
 mod scenarios;
 mod serve;
 mod support;
+mod transfer;
 mod upstream_faults;
 mod upstream_load;
 mod upstreams;

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, Context, LabelSource, Labels, Plugin, Server, ServerSlot, TcpLimits, Waiting};
+use super::{BuildError, Context, LabelSource, Labels, Plugin, Server, ServerSlot, TcpLimits, Waiting, ZoneSources};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -60,6 +60,8 @@ pub struct BlockParts {
     pub debug: bool,
     /// `errors { stacktrace }` stands in the block.
     pub stacktrace: bool,
+    /// Zones that can be handed over whole.
+    pub sources: ZoneSources,
 }
 
 /// Lets only some queries into a block.
@@ -248,6 +250,11 @@ impl<'a> Block<'a> {
     /// The whole server, for looking names up as a client would.
     pub fn server(&self) -> Server {
         self.slot.server()
+    }
+
+    /// The block's zones that can be handed over whole; plugins that have some add themselves.
+    pub fn sources(&self) -> ZoneSources {
+        self.parts.sources.clone()
     }
 
     /// How to end the process.

@@ -20,6 +20,11 @@ impl<'a> Rest<'a> {
         self.chain.walk_from(self.at, cx)
     }
 
+    /// Whether nothing stands behind.
+    pub fn is_empty(&self) -> bool {
+        self.at >= self.chain.len()
+    }
+
     /// Keeps the rest of the chain for asking it again later.
     pub fn keep(&self) -> Asker {
         Asker { chain: Arc::clone(self.chain), from: self.at }

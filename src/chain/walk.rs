@@ -48,6 +48,11 @@ impl Chain {
         self.links.iter().map(|plugin| plugin.name())
     }
 
+    /// How many plugins there are.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
     /// Whether there is no plugin at all.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()

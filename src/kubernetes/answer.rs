@@ -56,7 +56,7 @@ pub enum PodMode {
 
 /// What the cluster says to a question.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an answer from memory costs no heap")]
+#[allow(clippy::large_enum_variant, reason = "an answer from memory costs no heap")]
 pub enum Answer {
     /// This.
     Here(Response),

@@ -146,6 +146,14 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         self.versions.advance(place);
     }
 
+    fn values(&self) -> Vec<V>
+    where
+        V: Clone,
+    {
+        let parts = self.parts.iter().map(|part| part.read().unwrap_or_else(PoisonError::into_inner));
+        parts.flat_map(|part| part.values().cloned().collect::<Vec<V>>()).collect()
+    }
+
     fn len(&self) -> usize {
         self.parts.iter().map(|part| part.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
@@ -179,6 +187,11 @@ impl Half {
     /// The service of this name. Both labels in lower case.
     pub fn service(&self, namespace: &[u8], name: &[u8], seen: &mut Seen) -> Option<Arc<Service>> {
         self.services.read(ServiceKey::of(namespace, name).0.as_slice(), seen, Arc::clone)
+    }
+
+    /// All services, in no order.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        self.services.values()
     }
 
     /// The slices of a service, whether the service is known or not.

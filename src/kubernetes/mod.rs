@@ -20,6 +20,7 @@ mod metrics;
 pub mod object;
 mod selector;
 mod watch;
+pub mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod any;
+pub mod auto;
 pub mod bind;
 pub mod bufsize;
 pub mod cache;
@@ -10,6 +11,7 @@ pub mod chaos;
 pub mod debug;
 pub mod dns64;
 pub mod errors;
+pub mod file;
 pub mod forward;
 pub mod header;
 pub mod health;
@@ -27,7 +29,10 @@ pub mod prometheus;
 pub mod ready;
 pub mod reload;
 pub mod root;
+pub mod secondary;
+pub mod template;
 pub mod timeouts;
+pub mod transfer;
 pub mod view;
 pub mod whoami;
 
@@ -61,8 +66,13 @@ pub const DIRECTIVES: &[Directive] = &[
     cache::DIRECTIVE,       // keeps what those below answer
     header::DIRECTIVE,      // its flags are kept by the cache
     minimal::DIRECTIVE,     // its short answers are kept by the cache
+    template::DIRECTIVE,    // answers by rule go before answers by data
+    transfer::DIRECTIVE,    // asks those below for whole zones
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
+    file::DIRECTIVE,        // names by hand go before the world's
+    auto::DIRECTIVE,        // as file
+    secondary::DIRECTIVE,   // as file
     loop_guard::DIRECTIVE,  // sees what would be forwarded
     forward::DIRECTIVE,     // everything else
     whoami::DIRECTIVE,      // answers whatever is left

@@ -11,17 +11,34 @@ use super::{
 };
 use crate::{
     chain::{Context, Outcome, Parked, Sent, Transport},
-    wire::{Failure, Flags, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject},
+    wire::{Body, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject},
 };
 
 /// What became of a message.
 pub(crate) enum Handled {
     /// The answer stands in the buffer and has this length.
     Reply(usize),
+    /// The first of several messages stands in the buffer; the others follow on the same stream.
+    Series(usize, Box<Series>),
     /// Nothing is sent.
     Nothing,
     /// Some plugin waits for somebody.
     Parked(Box<Job>),
+}
+
+/// The messages of a zone transfer behind the first one.
+pub(crate) struct Series {
+    query: Query,
+    following: Following,
+}
+
+impl Series {
+    /// Writes the next message; gives its length.
+    pub(crate) fn write_next(&self, out: &mut [u8]) -> Option<usize> {
+        let body = Body::Records(self.following.next_message()?);
+        let response = Response { authoritative: true, body, ..Response::new(Rcode::NOERROR) };
+        Some(encode(&self.query, &response, MAX_MESSAGE, out))
+    }
 }
 
 /// A query that waits.
@@ -94,7 +111,10 @@ pub(crate) fn handle(
                     memo::keep(site.number(), &arrival, hash, message, &out[..length], terms);
                 }
             }
-            Handled::Reply(length)
+            match response.following {
+                None => Handled::Reply(length),
+                Some(following) => Handled::Series(length, Box::new(Series { query: cx.query, following })),
+            }
         }
         Outcome::Dropped => Handled::Nothing,
         Outcome::Parked(parked) => match parking.enter() {

@@ -108,6 +108,22 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
                     break;
                 }
             }
+            Handled::Series(length, series) => {
+                if answers.send(out[..length].to_vec()).await.is_err() {
+                    break;
+                }
+                let answers = answers.clone();
+                // The queue has an end: whoever reads slowly is waited for, up to what `send` grants.
+                tokio::spawn(async move {
+                    let mut out = vec![0; MAX_MESSAGE];
+                    while let Some(length) = series.write_next(&mut out) {
+                        if answers.send(out[..length].to_vec()).await.is_err() {
+                            break;
+                        }
+                    }
+                    drop(permit);
+                });
+            }
             Handled::Parked(job) => {
                 let answers = answers.clone();
                 tokio::spawn(async move {

@@ -79,6 +79,11 @@ pub const fn octets(value: u16) -> [u8; 2] {
     value.to_be_bytes()
 }
 
+/// A number of thirty-two bits in network order.
+pub const fn long_octets(value: u32) -> [u8; 4] {
+    value.to_be_bytes()
+}
+
 /// The id of an encoded message.
 pub fn message_id(message: &[u8]) -> Option<u16> {
     message.first_chunk::<2>().map(|field| u16::from_be_bytes(*field))

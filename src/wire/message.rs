@@ -62,6 +62,52 @@ fn section(reader: &mut Reader<'_>, count: u16, edns: &mut Option<Edns>) -> Resu
     Ok(records)
 }
 
+impl RData {
+    /// Record data from its uncompressed wire form.
+    ///
+    /// # Errors
+    /// The octets are no data of this type.
+    pub fn from_wire(record_type: RecordType, data: &[u8]) -> Result<Self, WireError> {
+        let owner = Name::root();
+        rdata(data, &RecordHead { owner, record_type, class: Class::IN, ttl: 0, ttl_at: 0, data, data_at: 0 })
+    }
+}
+
+impl RData {
+    /// The uncompressed wire form, no name depending on a question.
+    pub fn to_wire(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let name = |out: &mut Vec<u8>, name: &NameRef| out.extend_from_slice(name.resolve(&Name::root()).wire());
+        match self {
+            Self::A(address) => out.extend(address.octets()),
+            Self::Aaaa(address) => out.extend(address.octets()),
+            Self::Cname(target) | Self::Ns(target) | Self::Ptr(target) => name(&mut out, target),
+            Self::Mx { preference, exchange } => {
+                out.extend(preference.to_be_bytes());
+                name(&mut out, exchange);
+            }
+            Self::Srv { priority, weight, port, target } => {
+                [priority, weight, port].iter().for_each(|value| out.extend(value.to_be_bytes()));
+                name(&mut out, target);
+            }
+            Self::Soa(soa) => {
+                name(&mut out, &soa.mname);
+                name(&mut out, &soa.rname);
+                let numbers = [soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum];
+                numbers.iter().for_each(|value| out.extend(value.to_be_bytes()));
+            }
+            Self::Txt(texts) => {
+                for text in texts.iter() {
+                    out.push(text.len() as u8);
+                    out.extend_from_slice(text);
+                }
+            }
+            Self::Other(_, data) => out.extend_from_slice(data),
+        }
+        out
+    }
+}
+
 fn rdata(message: &[u8], head: &RecordHead<'_>) -> Result<RData, WireError> {
     let end = head.data_at + head.data.len();
     let mut reader = Reader::at(&message[..end], head.data_at);

@@ -22,7 +22,8 @@ mod tests;
 
 pub use edns::{Ede, Edns, Options};
 pub use encode::{
-    MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, framed_length, message_id, octets, take_frame,
+    MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, framed_length, long_octets, message_id, octets,
+    take_frame,
 };
 pub use error::WireError;
 pub use message::Message;
@@ -31,5 +32,5 @@ pub use packet::{Entry, Packet, PacketHeader};
 pub use query::{Flags, Query, Question, Reject, Rejected};
 pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
 pub use repeat::Repeat;
-pub use response::{Body, Failure, Kind, Origin, Records, Response};
+pub use response::{Body, Failure, Following, Kind, Origin, Records, Response};
 pub use types::{Class, Opcode, Rcode, RecordType};

@@ -80,6 +80,8 @@ pub struct Query {
     pub question: Question,
     /// The OPT record, if there was one.
     pub edns: Option<Edns>,
+    /// The serial that the asker of an IXFR has, from its authority section (RFC 1995 section 3).
+    pub serial: Option<u32>,
     /// Length of the message in octets.
     pub size: usize,
 }
@@ -107,7 +109,7 @@ pub struct Rejected {
 impl Query {
     /// A query that this server makes itself.
     pub const fn internal(question: Question) -> Self {
-        Self { id: 0, flags: Flags(Flags::RD), question, edns: None, size: 0 }
+        Self { id: 0, flags: Flags(Flags::RD), question, edns: None, serial: None, size: 0 }
     }
 
     /// Reads a query; the rules for what is taken are those of CoreDNS's DNS library.
@@ -131,8 +133,9 @@ impl Query {
         }
         let mut reader = Reader::at(message, 12);
         let question = read_question(&mut reader).map_err(|_| reject(Rcode::FORMERR))?;
-        let edns = read_edns(&mut reader, answers + authorities + additionals).map_err(|_| reject(Rcode::FORMERR))?;
-        Ok(Self { id, flags, question, edns, size: message.len() })
+        let records = answers + authorities + additionals;
+        let (edns, serial) = read_records(&mut reader, records, &question).map_err(|_| reject(Rcode::FORMERR))?;
+        Ok(Self { id, flags, question, edns, serial, size: message.len() })
     }
 
     /// The largest answer over UDP, in octets (RFC 6891 section 6.2.5: at least 512).
@@ -154,10 +157,14 @@ fn read_question(reader: &mut Reader<'_>) -> Result<Question, WireError> {
     Ok(Question { name, record_type, class })
 }
 
-/// The OPT record among the records behind the question. More records announced than there are is tolerated,
-/// half a record is not.
-fn read_edns(reader: &mut Reader<'_>, records: u16) -> Result<Option<Edns>, WireError> {
-    let mut edns = None;
+/// The OPT record among the records behind the question, and the serial of an SOA if the question is IXFR. More records
+/// announced than there are is tolerated, half a record is not.
+fn read_records(
+    reader: &mut Reader<'_>,
+    records: u16,
+    question: &Question,
+) -> Result<(Option<Edns>, Option<u32>), WireError> {
+    let (mut edns, mut serial) = (None, None);
     for _ in 0..records {
         if reader.is_at_end() {
             break;
@@ -166,6 +173,11 @@ fn read_edns(reader: &mut Reader<'_>, records: u16) -> Result<Option<Edns>, Wire
         if head.record_type == RecordType::OPT && edns.is_none() {
             edns = Some(Edns::from_record(head.class.0, head.ttl, head.data));
         }
+        if head.record_type == RecordType::SOA && question.record_type == RecordType::IXFR {
+            let mut reader = Reader::at(reader.message(), head.data_at);
+            _ = (reader.name()?, reader.name()?);
+            serial = Some(reader.u32()?);
+        }
     }
-    Ok(edns)
+    Ok((edns, serial))
 }

@@ -1,4 +1,9 @@
-use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{Ede, Message, Packet, Question, Rcode, Record, RecordType, Section, WireError};
 
@@ -32,6 +37,32 @@ pub struct Response {
     pub upstream: Option<Box<SocketAddr>>,
     /// If set, address records of an encoded body are put in another order when they are written.
     pub shuffle: Option<u32>,
+    /// What comes in further messages on the same stream; only zone transfers have it.
+    pub following: Option<Following>,
+}
+
+/// The messages behind the first one of an answer that is longer than a message (RFC 5936 section 2.2).
+#[derive(Clone)]
+pub struct Following(Arc<Mutex<Messages>>);
+
+type Messages = Box<dyn Iterator<Item = Records> + Send>;
+
+impl Following {
+    /// Messages with these records, made when they are asked for.
+    pub fn new(messages: impl Iterator<Item = Records> + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::new(messages))))
+    }
+
+    /// The records of the next message.
+    pub fn next_message(&self) -> Option<Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Following")
+    }
 }
 
 /// The sections of a response in one of two forms.
@@ -95,6 +126,7 @@ impl Response {
             server_id: None,
             upstream: None,
             shuffle: None,
+            following: None,
         }
     }
 

@@ -276,6 +276,13 @@ impl Build for Config {
         let server = block.server();
         let zones = ZoneSet::new(self.zones);
         block.label_source(super::labels::ClusterLabels::new(&zones, &self.policy, &cluster));
+        let live = super::source::LiveZones {
+            zones: zones.clone(),
+            policy: self.policy.clone(),
+            cluster: std::sync::Arc::clone(&cluster),
+        };
+        block.sources().add(live.clone());
+        block.task(live.announce(block.sources()));
         block.link(super::Kubernetes {
             zones,
             policy: self.policy,

@@ -145,7 +145,9 @@ impl Desk {
             let Letter { peer, local } = letter;
             let arrival = Arrival { listener, peer, local, transport: Transport::Udp, now };
             match handle(site, arrival, query, self.duty.parking(), out) {
-                Handled::Reply(length) => replies.push(Reply { bytes: &out[..length], letter }),
+                Handled::Reply(length) | Handled::Series(length, _) => {
+                    replies.push(Reply { bytes: &out[..length], letter })
+                }
                 Handled::Nothing => {}
                 Handled::Parked(job) => {
                     tokio::spawn(finish(job, letter, Arc::clone(&self.outbox)));

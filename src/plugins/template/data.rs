@@ -1,0 +1,150 @@
+use regex::{Captures, Regex};
+
+use crate::{
+    chain::Context,
+    template::{Object, Value},
+    wire::{Flags, Name, Question},
+};
+
+/// What a template sees of a query: its dot.
+pub(super) struct Data<'a> {
+    zone: String,
+    name: &'a str,
+    class: String,
+    kind: String,
+    remote: String,
+    pattern: Option<(&'a Regex, Captures<'a>)>,
+    message: Message<'a>,
+    metadata: Metadata<'a>,
+}
+
+impl<'a> Data<'a> {
+    /// For a query whose name, in small letters, the pattern fits.
+    pub(super) fn new(cx: &'a Context, zone: &Name, name: &'a str, pattern: Option<(&'a Regex, Captures<'a>)>) -> Self {
+        let question = cx.question();
+        Self {
+            zone: zone.to_string(),
+            name,
+            class: question.class.to_string(),
+            kind: question.record_type.to_string(),
+            remote: cx.peer.ip().to_canonical().to_string(),
+            pattern,
+            message: Message { id: cx.query.id, flags: cx.query.flags, question: Asked(question) },
+            metadata: Metadata(cx),
+        }
+    }
+
+    /// The parts that the pattern's groups fit; the whole name is the first.
+    fn parts(&self) -> Vec<&str> {
+        match &self.pattern {
+            None => vec![self.name],
+            Some((_, captures)) => captures.iter().map(|part| part.map_or("", |part| part.as_str())).collect(),
+        }
+    }
+
+    /// The same by number and, where groups have one, by name.
+    fn groups(&self) -> Vec<(String, &str)> {
+        let parts = self.parts();
+        let names = self.pattern.as_ref().map(|(pattern, _)| pattern.capture_names());
+        let named = names.into_iter().flatten().zip(&parts).filter_map(|(name, part)| Some((name?.to_owned(), *part)));
+        let mut groups: Vec<(String, &str)> =
+            parts.iter().enumerate().map(|(number, part)| (number.to_string(), *part)).chain(named).collect();
+        groups.sort();
+        groups
+    }
+}
+
+impl Object for Data<'_> {
+    fn kind(&self) -> &'static str {
+        "*template.templateData"
+    }
+
+    fn field(&self, name: &str) -> Option<Value<'_>> {
+        Some(match name {
+            "Zone" => self.zone.as_str().into(),
+            "Name" => self.name.into(),
+            "Class" => self.class.as_str().into(),
+            "Type" => self.kind.as_str().into(),
+            "Remote" => self.remote.as_str().into(),
+            "Match" => Value::List(self.parts().into_iter().map(Value::from).collect()),
+            "Group" => Value::Map(self.groups().into_iter().map(|(key, part)| (key.into(), part.into())).collect()),
+            "Message" => Value::Object(&self.message),
+            "Question" => Value::Object(&self.message.question),
+            "Var" => Value::Map(Vec::new()),
+            _ => return None,
+        })
+    }
+
+    fn call(&self, name: &str, arguments: &[Value<'_>]) -> Option<Result<Value<'_>, String>> {
+        (name == "Meta").then(|| match arguments {
+            [Value::Text(label)] => Ok(self.metadata.of(label).into()),
+            _ => Err("wants the label of a piece of metadata".to_owned()),
+        })
+    }
+}
+
+/// What other plugins have noted of the query: the place where `.Meta` looks labels up.
+struct Metadata<'a>(&'a Context);
+
+impl Metadata<'_> {
+    /// The value under a label; empty if nobody has noted one, as with CoreDNS without `metadata`.
+    fn of(&self, _label: &str) -> String {
+        _ = self.0;
+        String::new()
+    }
+}
+
+/// The query's message, as far as a query can say anything.
+struct Message<'a> {
+    id: u16,
+    flags: Flags,
+    question: Asked<'a>,
+}
+
+impl Object for Message<'_> {
+    fn kind(&self) -> &'static str {
+        "*dns.Msg"
+    }
+
+    fn field(&self, name: &str) -> Option<Value<'_>> {
+        Some(match name {
+            "MsgHdr" => Value::Object(self),
+            "Id" => Value::Unsigned(self.id.into()),
+            "Opcode" => Value::Integer(self.flags.opcode().0.into()),
+            "Rcode" => Value::Integer(self.flags.rcode().0.into()),
+            "Response" => Value::Bool(self.flags.is_response()),
+            "Authoritative" => Value::Bool(self.flags.authoritative()),
+            "Truncated" => Value::Bool(self.flags.truncated()),
+            "RecursionDesired" => Value::Bool(self.flags.recursion_desired()),
+            "RecursionAvailable" => Value::Bool(false),
+            "Zero" | "Compress" => Value::Bool(false),
+            "AuthenticatedData" => Value::Bool(self.flags.authentic()),
+            "CheckingDisabled" => Value::Bool(self.flags.checking_disabled()),
+            "Question" => Value::List(vec![Value::Object(&self.question)]),
+            "Answer" | "Ns" | "Extra" => Value::List(Vec::new()),
+            _ => return None,
+        })
+    }
+}
+
+/// The question as the client spelled it.
+struct Asked<'a>(&'a Question);
+
+impl Object for Asked<'_> {
+    fn kind(&self) -> &'static str {
+        "dns.Question"
+    }
+
+    fn field(&self, name: &str) -> Option<Value<'_>> {
+        Some(match name {
+            "Name" => self.0.name.to_string().into(),
+            "Qtype" => Value::Unsigned(self.0.record_type.0.into()),
+            "Qclass" => Value::Unsigned(self.0.class.0.into()),
+            _ => return None,
+        })
+    }
+
+    fn text(&self) -> String {
+        format!(";{}\t{}\t {}", self.0.name, self.0.class, self.0.record_type)
+    }
+}

@@ -1,0 +1,107 @@
+use std::{path::Path, sync::Arc, time::Instant};
+
+use super::*;
+use crate::{
+    chain::{Chain, Keys, Outcome, Transport},
+    corefile::{self, Error},
+    metrics::Registry,
+};
+
+fn rules(text: &str) -> Result<Vec<Rule>, Error> {
+    let text = format!("test {{\n{text}\n}}\n");
+    let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
+    let keys = Keys { zones: vec!["test.".to_owned()] };
+    file.blocks[0].stanzas[0].instances.iter().map(|instance| config::read(instance, &keys)).collect()
+}
+
+/// The response code, flags and records of an answer; `next` if no template is for the question.
+fn ask(text: &str, asked: &str, kind: RecordType) -> String {
+    let rules = rules(text).unwrap_or_else(|error| panic!("{error}"));
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry, &["dns://:53".to_owned()], &rules);
+    let panics = registry.counter("panics", "-", &[]).with_label_values::<&str>(&[]);
+    let chain =
+        Arc::new(Chain::new(vec![Box::new(Templates { rules, metrics, server: Server::default() })], panics, false));
+    let client = "192.0.2.9:1234".parse().unwrap();
+    let question = Name::parse(asked).unwrap();
+    let mut cx =
+        Context::new(Query::internal(Question::new(question, kind)), client, client, Transport::Udp, Instant::now());
+    let Outcome::Answered(response) = chain.walk(&mut cx) else { panic!("no answer") };
+    if response.plugin != "template" {
+        return "next".to_owned();
+    }
+    let Body::Records(records) = &response.body else { panic!("no records") };
+    let shown = records.answer.iter().map(|record| {
+        let owner = record.owner.resolve(&question);
+        let data = match &record.data {
+            RData::A(address) => address.to_string(),
+            RData::Txt(texts) => texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect(),
+            other => format!("{other:?}"),
+        };
+        format!("; {owner} {} {data}", record.ttl)
+    });
+    std::iter::once(response.rcode.to_string()).chain(shown).collect()
+}
+
+const ADDRESSES: &str = "template IN A {
+match ^ip-(?P<a>[0-9]+)-([0-9]+)[.]
+answer \"{{ .Name }} 60 IN A 10.0.{{ .Group.a }}.{{ index .Match 2 }}\"
+}";
+
+#[test]
+fn questions_and_answers() {
+    let with_fallthrough = ADDRESSES.replace("60 IN A", "A").replace("\n}", "\nfallthrough a.test\n}");
+    for (corefile, name, kind, answer) in [
+        (ADDRESSES, "IP-1-2.Test", RecordType::A, "NOERROR; IP-1-2.Test. 60 10.0.1.2"),
+        (ADDRESSES, "ip-1-2.test", RecordType::AAAA, "next"),
+        (ADDRESSES, "ip-1-2.other", RecordType::A, "next"),
+        (ADDRESSES, "www.test", RecordType::A, "SERVFAIL"),
+        // What the template makes is no address.
+        (ADDRESSES, "ip-1-999.test", RecordType::A, "SERVFAIL"),
+        (&with_fallthrough, "www.a.test", RecordType::A, "next"),
+        (&with_fallthrough, "www.b.test", RecordType::A, "SERVFAIL"),
+        (&with_fallthrough, "ip-1-2.a.test", RecordType::A, "NOERROR; ip-1-2.a.test. 3600 10.0.1.2"),
+        ("template ANY ANY x.test {\nrcode nxdomain\n}\ntemplate IN ANY", "a.x.test", RecordType::MX, "NXDOMAIN"),
+        ("template ANY ANY x.test {\nrcode nxdomain\n}\ntemplate IN ANY", "a.y.test", RecordType::MX, "NOERROR"),
+        (
+            "template IN TXT {\nanswer \"{{ .Name }} TXT {{ .Remote }}/{{ .Zone }}/{{ .Meta `x` }}/{{ .Question.Qtype }}\"\n}",
+            "a.test",
+            RecordType::TXT,
+            "NOERROR; a.test. 3600 192.0.2.9/test.//16",
+        ),
+        ("template IN TXT {\nanswer \"{{ if false }}x{{ end }}\"\n}", "a.test", RecordType::TXT, "NOERROR"),
+        ("template IN TXT {\nanswer \"{{ .Nope }}\"\n}", "a.test", RecordType::TXT, "SERVFAIL"),
+        (
+            "template IN TXT {\nanswer \"a. TXT {{ parseInt `ff` 16 32 }} {{ parseInt `-0x10` 0 8 }}\"\n}",
+            "a.test",
+            RecordType::TXT,
+            "NOERROR; a. 3600 255-16",
+        ),
+        ("template IN TXT {\nanswer \"a. TXT {{ parseInt `300` 10 8 }}\"\n}", "a.test", RecordType::TXT, "SERVFAIL"),
+    ] {
+        assert_eq!(ask(corefile, name, kind), answer, "{name} {kind} for {corefile}");
+    }
+}
+
+#[test]
+fn what_is_no_template() {
+    for (text, message) in [
+        ("template", "expected a class such as `IN`, or `ANY`"),
+        ("template IN", "expected a type such as `A`, or `ANY`"),
+        ("template XX A", "unknown class `XX`"),
+        ("template IN FOO", "unknown type `FOO`"),
+        ("template IN A a..b", "`a..b` is not a domain name"),
+        ("template IN A {\nmatch\n}", "match: expected a regular expression"),
+        ("template IN A {\nmatch a(\n}", "match: bad regular expression: unclosed group"),
+        ("template IN A {\nanswer \"{{ .Name\"\n}", "answer: bad template at character 1: `{{` is never closed"),
+        ("template IN A {\nanswer\n}", "answer: expected a template"),
+        ("template IN A {\nrcode FOO\n}", "rcode: unknown response code `FOO`"),
+        (
+            "template IN A {\nederror 70000\n}",
+            "ederror: the code of an extended error: expected a number between 0 and 65535, found `70000`",
+        ),
+        ("template IN A {\nansewr x\n}", "unknown property `ansewr`; did you mean `answer`?"),
+    ] {
+        assert_eq!(rules(text).expect_err(text).message(), message, "{text}");
+    }
+}
