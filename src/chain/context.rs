@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, time::Instant};
+use std::{any::Any, net::SocketAddr, sync::Arc, time::Instant};
 
 use crate::wire::{Query, Question};
 
@@ -22,6 +22,8 @@ pub struct Context {
     /// How many questions of our own this one is below the client's.
     pub(super) depth: u8,
     instead: Option<Box<Question>>,
+    /// What plugins remember for the way back; nearly always nothing.
+    memory: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How a query came.
@@ -57,7 +59,18 @@ pub struct Place {
 impl Context {
     /// A context at the start of a chain.
     pub fn new(query: Query, peer: SocketAddr, local: SocketAddr, transport: Transport, start: Instant) -> Self {
-        Self { query, peer, local, transport, start, place: Place::default(), passed: 0, depth: 0, instead: None }
+        Self {
+            query,
+            peer,
+            local,
+            transport,
+            start,
+            place: Place::default(),
+            passed: 0,
+            depth: 0,
+            instead: None,
+            memory: Vec::new(),
+        }
     }
 
     /// How many questions of our own this one is below the client's.
@@ -75,10 +88,21 @@ impl Context {
         self.instead = Some(Box::new(question));
     }
 
+    /// Remembers a value for the way back.
+    pub fn remember<T: Any + Send + Sync>(&mut self, value: T) {
+        self.memory.push(Arc::new(value));
+    }
+
+    /// Takes back what was remembered last of this type.
+    pub fn recall<T: Any + Send + Sync>(&mut self) -> Option<Arc<T>> {
+        let at = self.memory.iter().rposition(|value| value.is::<T>())?;
+        self.memory.remove(at).downcast().ok()
+    }
+
     /// The same query at the start of a chain again, its own question in force.
     #[must_use]
     pub fn into_fresh(self) -> Self {
-        Self { passed: 0, instead: None, ..self }
+        Self { passed: 0, instead: None, memory: Vec::new(), ..self }
     }
 
     /// The largest answer that the client can take, in octets.

@@ -14,6 +14,7 @@ pub mod loop_guard;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
+pub mod rewrite;
 pub mod whoami;
 
 use crate::chain::Directive;
@@ -30,6 +31,7 @@ pub const DIRECTIVES: &[Directive] = &[
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
+    rewrite::DIRECTIVE,     // answers are kept under the question that is in force
     cache::DIRECTIVE,       // keeps what those below answer
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's

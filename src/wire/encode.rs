@@ -117,6 +117,9 @@ impl Opt {
         if let Some(ede) = &response.ede {
             ede.write(&mut options);
         }
+        if let Some(more) = &response.options {
+            options.extend_from_slice(more);
+        }
         let extended = (response.rcode.0 >> 4) as u8;
         Self { bytes: opt_record(edns.udp_size, extended, edns.dnssec_ok, &options) }
     }

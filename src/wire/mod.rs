@@ -13,6 +13,7 @@ mod name;
 mod packet;
 mod query;
 mod record;
+mod rename;
 mod response;
 mod types;
 

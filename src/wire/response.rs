@@ -1,6 +1,6 @@
 use std::{borrow::Cow, fmt};
 
-use super::{Ede, Message, Packet, Question, Rcode, Record, RecordType, Section, WireError};
+use super::{Ede, Message, Options, Packet, Question, Rcode, Record, RecordType, Section, WireError};
 
 /// What a plugin answers. The header's other bits (id, RD, CD, the question) come from the query when the
 /// response becomes bytes.
@@ -26,6 +26,8 @@ pub struct Response {
     pub cause: Option<Box<Failure>>,
     /// Name of the plugin that answered; the walk fills it in.
     pub plugin: &'static str,
+    /// Options of the OPT record besides the extended error, for clients that speak EDNS.
+    pub options: Option<Box<Options>>,
     /// If set, address records of an encoded body are put in another order when they are written.
     pub shuffle: Option<u32>,
 }
@@ -88,6 +90,7 @@ impl Response {
             ede: None,
             cause: None,
             plugin: "",
+            options: None,
             shuffle: None,
         }
     }
