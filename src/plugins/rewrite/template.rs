@@ -37,7 +37,7 @@ impl Template {
         }
         if used.len() > groups {
             let many = used.len();
-            return Err(word.error(format!("uses {many} groups, and the regular expression has {groups}")));
+            return Err(word.error(format!("asks for more groups ({many}) than the regular expression has ({groups})")));
         }
         pieces.push(Piece::Text(rest.to_ascii_lowercase()));
         if !word.text.ends_with('.') {

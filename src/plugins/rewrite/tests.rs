@@ -283,7 +283,7 @@ fn wrong_words_are_named() {
         ("name regex a b answer name x", "name: expected the name to put there"),
         ("name regex a b auto", "name: unknown option `auto`; expected one of: answer"),
         ("name regex a b answer auto name x y", "name: `answer auto` and `answer name` cannot stand together"),
-        ("name regex a {1}.b", "name: uses 1 groups, and the regular expression has 0"),
+        ("name regex a {1}.b", "name: asks for more groups (1) than the regular expression has (0)"),
         ("name exact a b metadata", "name: `metadata` is for `name regex` only"),
         ("answer name a b", "`answer` must stand behind a name rule"),
         ("type A FOO", "type: unknown type `FOO`"),
