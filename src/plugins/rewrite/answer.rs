@@ -27,20 +27,16 @@ impl Rules {
                 let Some(names) = &step.names else { return };
                 let rename = Rename { renaming, was: &names.0, is: &names.1, client };
                 for answer in answers.iter().rev() {
-                    if let Err(failure) = for_each_record(response, |record| rename.record(answer, record)) {
-                        *response = failure;
+                    if !change_records(response, |record| rename.record(answer, record)) {
                         return;
                     }
                 }
             }
             Action::Ttl { least, most, .. } => {
-                let changed = for_each_record(response, |record| {
+                change_records(response, |record| {
                     record.ttl = record.ttl.clamp(*least, *most);
                     Ok(())
                 });
-                if let Err(failure) = changed {
-                    *response = failure;
-                }
             }
             Action::Rcode { from, to, .. } if response.rcode == *from => response.rcode = *to,
             Action::Rcode { .. } | Action::Type { .. } | Action::Class { .. } => {}
@@ -54,24 +50,25 @@ pub(super) fn begin(trail: &Trail, asked: &Question, response: &mut Response) {
     if asked.name == trail.before.name {
         return;
     }
-    let written = for_each_record(response, |record| {
+    change_records(response, |record| {
         record.spell_out(&asked.name);
         Ok(())
     });
-    if let Err(failure) = written {
-        *response = failure;
-    }
 }
 
-fn for_each_record(
-    response: &mut Response,
-    mut change: impl FnMut(&mut Record) -> Result<(), Invalid>,
-) -> Result<(), Response> {
-    let failure = |text: String| Response::failure(Rcode::SERVFAIL, Failure::Server(text.into()));
-    let Records { answer, authority, additional } =
-        response.records_mut().map_err(|error| failure(error.to_string()))?;
-    let mut records = answer.iter_mut().chain(authority).chain(additional);
-    records.try_for_each(|record| change(record)).map_err(|invalid| failure(invalid.to_string()))
+/// Changes every record. If one cannot be, the response becomes a failure that says so, and `false` is given.
+fn change_records(response: &mut Response, change: impl FnMut(&mut Record) -> Result<(), Invalid>) -> bool {
+    let changed = match response.records_mut() {
+        Ok(Records { answer, authority, additional }) => {
+            let mut records = answer.iter_mut().chain(authority).chain(additional);
+            records.try_for_each(change).map_err(|invalid| invalid.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(text) = &changed {
+        *response = Response::failure(Rcode::SERVFAIL, Failure::Server(text.clone().into()));
+    }
+    changed.is_ok()
 }
 
 /// A renaming that is taken back.

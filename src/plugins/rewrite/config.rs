@@ -156,11 +156,7 @@ fn answers(mut args: Args<'_>, exact: bool) -> Result<Vec<Answer>, Error> {
     Ok(explicit)
 }
 
-fn pair<T>(
-    mut args: Args<'_>,
-    what: &str,
-    read: impl Fn(&Token) -> Result<T, Error>,
-) -> Result<(T, T), Error> {
+fn pair<T>(mut args: Args<'_>, what: &str, read: impl Fn(&Token) -> Result<T, Error>) -> Result<(T, T), Error> {
     let from = read(args.require(&format!("the {what} to change"))?)?;
     let to = read(args.require(&format!("the {what} to put there"))?)?;
     args.finish()?;
@@ -191,7 +187,8 @@ fn about(args: &mut Args<'_>, behind: usize) -> Result<Pattern, Error> {
 fn ttl(mut args: Args<'_>) -> Result<Action, Error> {
     let about = about(&mut args, 1)?;
     let word = args.one("seconds, or a range of them")?;
-    let expected = || word.error(format!("expected seconds such as `30`, `30-300`, `-300` or `30-`, found `{}`", word.text));
+    let expected =
+        || word.error(format!("expected seconds such as `30`, `30-300`, `-300` or `30-`, found `{}`", word.text));
     let (least, most) = match word.text.split_once('-') {
         None => (word.text.as_str(), word.text.as_str()),
         Some(("", "")) => return Err(expected()),
@@ -280,7 +277,10 @@ fn data(word: &Token) -> Result<Value, Error> {
     if let Some(name) = word.text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
         let unknown = || {
             let known = Variable::NAMES.join(", ");
-            word.error(format!("unknown variable `{}`; there are {known}, and labels such as `plugin/label`", word.text))
+            word.error(format!(
+                "unknown variable `{}`; there are {known}, and labels such as `plugin/label`",
+                word.text
+            ))
         };
         return Variable::parse(name).map(Value::Variable).ok_or_else(unknown);
     }
@@ -290,7 +290,7 @@ fn data(word: &Token) -> Result<Value, Error> {
         u8::from_str_radix(pair, 16).ok().filter(|_| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))
     };
     let octets: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(octet).collect();
-    octets.map(Value::Fixed).ok_or_else(|| {
-        word.error(format!("expected pairs of hexadecimal digits behind `0x`, found `{}`", word.text))
-    })
+    octets
+        .map(Value::Fixed)
+        .ok_or_else(|| word.error(format!("expected pairs of hexadecimal digits behind `0x`, found `{}`", word.text)))
 }

@@ -40,7 +40,10 @@ pub(super) enum Value {
     Fixed(Vec<u8>),
     Variable(Variable),
     /// The client's network, with so many bits of the address.
-    Subnet { v4: u8, v6: u8 },
+    Subnet {
+        v4: u8,
+        v6: u8,
+    },
 }
 
 impl Value {

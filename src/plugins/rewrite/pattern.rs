@@ -59,7 +59,7 @@ impl LastDot {
 /// Which names a rule is about.
 #[derive(Debug, Clone)]
 pub(super) enum Pattern {
-    Exact(Name),
+    Exact(Box<Name>),
     Prefix(String),
     Suffix(String),
     Substring(String),
@@ -69,7 +69,7 @@ pub(super) enum Pattern {
 impl Pattern {
     pub(super) fn read(kind: Kind, word: &Token, dot: LastDot) -> Result<Self, Error> {
         Ok(match kind {
-            Kind::Exact => Self::Exact(name(word)?),
+            Kind::Exact => Self::Exact(Box::new(name(word)?)),
             Kind::Prefix => Self::Prefix(dot.text(word)?),
             Kind::Suffix => Self::Suffix(dot.text(word)?),
             Kind::Substring => Self::Substring(dot.text(word)?),
@@ -79,7 +79,7 @@ impl Pattern {
 
     pub(super) fn matches(&self, subject: &Subject) -> bool {
         match self {
-            Self::Exact(name) => subject.name == *name,
+            Self::Exact(name) => subject.name == **name,
             Self::Prefix(text) => subject.text().starts_with(text.as_bytes()),
             Self::Suffix(text) => subject.text().ends_with(text.as_bytes()),
             Self::Substring(text) => find(subject.text(), text.as_bytes()).is_some(),
@@ -91,7 +91,7 @@ impl Pattern {
 /// Which names a rule is about, and what it makes of them.
 #[derive(Debug, Clone)]
 pub(super) enum Renaming {
-    Exact { from: Name, to: Name },
+    Exact { from: Box<Name>, to: Box<Name> },
     Prefix { from: String, to: String },
     Suffix { from: String, to: String },
     Substring { from: String, to: String },
@@ -101,7 +101,7 @@ pub(super) enum Renaming {
 impl Renaming {
     pub(super) fn read(kind: Kind, from: &Token, to: &Token, dot: LastDot) -> Result<Self, Error> {
         Ok(match kind {
-            Kind::Exact => Self::Exact { from: name(from)?, to: name(to)? },
+            Kind::Exact => Self::Exact { from: Box::new(name(from)?), to: Box::new(name(to)?) },
             Kind::Prefix => Self::Prefix { from: dot.text(from)?, to: dot.text(to)? },
             Kind::Suffix => Self::Suffix { from: dot.text(from)?, to: dot.text(to)? },
             Kind::Substring => Self::Substring { from: dot.text(from)?, to: dot.text(to)? },
@@ -124,7 +124,7 @@ impl Renaming {
     ) -> Option<Result<Name, Invalid>> {
         let text = || subject.text();
         let made = match self {
-            Self::Exact { from, to } => return (subject.name == *from).then_some(Ok(*to)),
+            Self::Exact { from, to } => return (subject.name == **from).then_some(Ok(**to)),
             Self::Prefix { from, to } => [to.as_bytes(), text().strip_prefix(from.as_bytes())?].concat(),
             Self::Suffix { from, to } => [text().strip_suffix(from.as_bytes())?, to.as_bytes()].concat(),
             Self::Substring { from, to } => replaced(text(), from.as_bytes(), to.as_bytes())?,

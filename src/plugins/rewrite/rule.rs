@@ -15,12 +15,29 @@ pub(super) struct Rule {
 #[derive(Debug, Clone)]
 pub(super) enum Action {
     /// Another name is asked for; the answers say what becomes of names in the response, in the order of the words.
-    Name { renaming: Renaming, answers: Vec<Answer> },
-    Type { from: RecordType, to: RecordType },
-    Class { from: Class, to: Class },
+    Name {
+        renaming: Renaming,
+        answers: Vec<Answer>,
+    },
+    Type {
+        from: RecordType,
+        to: RecordType,
+    },
+    Class {
+        from: Class,
+        to: Class,
+    },
     /// TTLs of the response are brought between the two, seconds.
-    Ttl { about: Pattern, least: u32, most: u32 },
-    Rcode { about: Pattern, from: Rcode, to: Rcode },
+    Ttl {
+        about: Pattern,
+        least: u32,
+        most: u32,
+    },
+    Rcode {
+        about: Pattern,
+        from: Rcode,
+        to: Rcode,
+    },
     /// An alias of the response leads to another name, which is asked for.
     Cname(Renaming),
     Option(OptionRule),

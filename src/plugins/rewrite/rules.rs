@@ -81,7 +81,7 @@ impl Rules {
 
 impl Action {
     /// The only name that the rule is about.
-    const fn exact(&self) -> Option<&Name> {
+    fn exact(&self) -> Option<&Name> {
         match self {
             Self::Name { renaming: Renaming::Exact { from, .. }, .. } => Some(from),
             Self::Ttl { about: Pattern::Exact(name), .. } | Self::Rcode { about: Pattern::Exact(name), .. } => {

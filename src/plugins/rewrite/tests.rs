@@ -98,7 +98,10 @@ fn each_kind_of_rule_asks_what_it_says() {
         let seen = ask(rules, question);
         assert_eq!(seen.asked, asked, "{rules}");
         let (name, kind) = question.split_once(' ').unwrap();
-        assert_eq!((seen.after.name.to_string(), seen.after.record_type.to_string()), (format!("{name}."), kind.into()));
+        assert_eq!(
+            (seen.after.name.to_string(), seen.after.record_type.to_string()),
+            (format!("{name}."), kind.into())
+        );
     }
 }
 
@@ -127,9 +130,12 @@ fn full(_: &Question) -> Response {
     let soa = Soa { mname: target.clone(), rname: name("h.o"), serial: 1, refresh: 2, retry: 3, expire: 4, minimum: 5 };
     let naptr = b"\x00\x01\x00\x02\x01s\x03SIP\x00\x01b\x01y\x00".as_slice();
     let records = Records {
-        answer: [Record::of_question(100, srv), Record::of_question(100, RData::Other(RecordType::NAPTR, naptr.into()))]
-            .into_iter()
-            .collect(),
+        answer: [
+            Record::of_question(100, srv),
+            Record::of_question(100, RData::Other(RecordType::NAPTR, naptr.into())),
+        ]
+        .into_iter()
+        .collect(),
         authority: [Record::new(name("q.y"), 7, RData::Soa(soa))].into_iter().collect(),
         additional: [Record::new(target, 1, RData::A([192, 0, 2, 1].into()))].into_iter().collect(),
     };
@@ -172,18 +178,14 @@ fn answers_are_renamed_the_other_way_round() {
             "rewrite name exact a.x b.y answer value ^b\\.y w",
             ["A.x. 100 srv.A.x.", "A.x. 100 w.", "q.y. 7 srv.A.x.", "srv.A.x. 1"],
         ),
-        ("rewrite continue ttl a.x -50\nrewrite name a.x b.y", [
-            "A.x. 50 srv.A.x.",
-            "A.x. 50 A.x.",
-            "q.y. 7 srv.A.x.",
-            "srv.A.x. 1",
-        ]),
-        ("rewrite continue ttl substring a.x 5-9\nrewrite name a.x b.y", [
-            "A.x. 9 srv.A.x.",
-            "A.x. 9 A.x.",
-            "q.y. 7 srv.A.x.",
-            "srv.A.x. 5",
-        ]),
+        (
+            "rewrite continue ttl a.x -50\nrewrite name a.x b.y",
+            ["A.x. 50 srv.A.x.", "A.x. 50 A.x.", "q.y. 7 srv.A.x.", "srv.A.x. 1"],
+        ),
+        (
+            "rewrite continue ttl substring a.x 5-9\nrewrite name a.x b.y",
+            ["A.x. 9 srv.A.x.", "A.x. 9 A.x.", "q.y. 7 srv.A.x.", "srv.A.x. 5"],
+        ),
     ] {
         let seen = ask_with(rules, "A.x SRV", None, full);
         let lower = |lines: &[String]| lines.iter().map(|line| line.to_lowercase()).collect::<Vec<_>>();
@@ -264,7 +266,8 @@ fn options_are_changed_for_those_behind_and_taken_back() {
         let sent = edns.clone();
         let seen = ask_with(rules, "a.X A", edns, |_| Response::answer([]));
         assert_eq!(written(seen.edns.as_ref()), behind, "{rules}");
-        let options = seen.response.options.as_deref().map(|options| Edns { options: options.clone(), ..Edns::new(0, false) });
+        let options =
+            seen.response.options.as_deref().map(|options| Edns { options: options.clone(), ..Edns::new(0, false) });
         assert_eq!(written(options.as_ref()), back, "{rules}");
         assert_eq!(seen.edns_after, sent, "{rules}");
     }
@@ -274,10 +277,7 @@ fn options_are_changed_for_those_behind_and_taken_back() {
 fn wrong_words_are_named() {
     for (line, message) in [
         ("name a.x", "name: expected the name to put there"),
-        (
-            "name foo a b",
-            "name: unknown kind of match `foo`; expected one of: exact, prefix, suffix, substring, regex",
-        ),
+        ("name foo a b", "name: unknown kind of match `foo`; expected one of: exact, prefix, suffix, substring, regex"),
         ("name exact a..b c", "name: empty label in a domain name"),
         ("name regex a b answer", "name: expected `auto`, `name` or `value`"),
         ("name regex a b answer name x", "name: expected the name to put there"),
