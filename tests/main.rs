@@ -2,6 +2,7 @@
 
 mod autoscale;
 mod bench;
+mod check;
 mod corefiles;
 mod faults;
 mod layers;

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, time::Instant};
+use std::{any::Any, net::SocketAddr, sync::Arc, time::Instant};
 
 use super::labels::Note;
 use crate::{
@@ -31,6 +31,8 @@ pub struct Context {
     pub(super) upstream: Option<SocketAddr>,
     instead: Option<Box<Question>>,
     notes: Option<Box<Note>>,
+    /// What plugins remember for the way back; nearly always nothing.
+    memory: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How a query came.
@@ -79,6 +81,7 @@ impl Context {
             upstream: None,
             instead: None,
             notes: None,
+            memory: Vec::new(),
         }
     }
 
@@ -119,10 +122,29 @@ impl Context {
         None
     }
 
+    /// Remembers a value for the way back.
+    pub fn remember<T: Any + Send + Sync>(&mut self, value: T) {
+        self.memory.push(Arc::new(value));
+    }
+
+    /// Takes back what was remembered last of this type.
+    pub fn recall<T: Any + Send + Sync>(&mut self) -> Option<Arc<T>> {
+        let at = self.memory.iter().rposition(|value| value.is::<T>())?;
+        self.memory.remove(at).downcast().ok()
+    }
+
     /// The same query at the start of a chain again, its own question in force.
     #[must_use]
     pub fn into_fresh(self) -> Self {
-        Self { passed: 0, upstream: None, instead: None, notes: None, seen: Seen::default(), ..self }
+        Self {
+            passed: 0,
+            upstream: None,
+            instead: None,
+            notes: None,
+            memory: Vec::new(),
+            seen: Seen::default(),
+            ..self
+        }
     }
 
     /// The largest answer that the client can take, in octets.

@@ -1,6 +1,7 @@
 //! What the binary can be told to do. Each command is a file that only puts parts together.
 
 mod autoscale;
+mod check;
 mod flags;
 mod log_format;
 mod node_cache;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 usage: seamark COMMAND [FLAGS]
 
 commands:
+  check      say what is wrong with a Corefile, and what it does
   serve      answer DNS queries as a Corefile says (also when called `coredns`)
   autoscale  set replicas by the size of the cluster (also when called `cluster-proportional-autoscaler`)
   node-cache answer the queries of a node's pods (also when called `node-cache`)
@@ -42,6 +44,7 @@ pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     }
     match args.next().as_deref() {
         Some("serve") => serve::run(args),
+        Some("check") => check::run(args),
         Some("autoscale") => autoscale::run(args),
         Some("node-cache") => node_cache::run(args),
         Some("version" | "-version" | "--version") => {

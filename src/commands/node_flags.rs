@@ -61,6 +61,9 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag { name: "help", value: None, help: "print this text" },
 ];
 
+/// For how long behind their end names of the cluster are answered while its DNS is away, unless a flag says otherwise.
+pub(super) const STALE: &str = "1h";
+
 /// A node's pods ask no more than two threads can answer, and each has memory of its own.
 const WORKERS: usize = 2;
 
@@ -112,7 +115,7 @@ impl Options {
         Ok(Self {
             endpoints: endpoints(parsed, cluster_dns.as_deref(), &local, backend)?,
             cleanup: parsed.is_on("cleanup"),
-            stale: stale(&text("servestale", "1h"))?,
+            stale: stale(&text("servestale", STALE))?,
             local,
             conf: path("conf").or_else(|| path("corefile")).unwrap_or_else(|| PathBuf::from("/etc/Corefile")),
             template: path("basecorefile").unwrap_or_else(|| PathBuf::from("/etc/coredns/Corefile.base")),

@@ -28,6 +28,7 @@ pub mod nsid;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
+pub mod rewrite;
 pub mod root;
 pub mod secondary;
 pub mod template;
@@ -62,6 +63,7 @@ pub const DIRECTIVES: &[Directive] = &[
     any::DIRECTIVE,         // before anybody makes a long answer
     chaos::DIRECTIVE,       // names of this server itself
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
+    rewrite::DIRECTIVE,     // answers are kept under the question that is in force
     acl::DIRECTIVE,         // who may not ask gets nothing from the cache either
     cache::DIRECTIVE,       // keeps what those below answer
     header::DIRECTIVE,      // its flags are kept by the cache

@@ -57,17 +57,59 @@ impl Edns {
 
     /// The data of the first option with this code.
     pub fn option(&self, code: u16) -> Option<&[u8]> {
-        let mut rest = self.options.as_slice();
-        while let Some((head, behind)) = rest.split_first_chunk::<4>() {
-            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-            let data = behind.get(..length)?;
-            if u16::from_be_bytes([head[0], head[1]]) == code {
-                return Some(data);
-            }
-            rest = &behind[length..];
-        }
-        None
+        self.each_option().find(|(known, _)| *known == code).map(|(_, data)| data)
     }
+
+    /// Code and data of each option; ends at one that is cut off.
+    pub fn each_option(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        let mut rest = self.options.as_slice();
+        std::iter::from_fn(move || {
+            let (head, behind) = rest.split_first_chunk::<4>()?;
+            let data = behind.get(..usize::from(u16::from_be_bytes([head[2], head[3]])))?;
+            rest = &behind[data.len()..];
+            Some((u16::from_be_bytes([head[0], head[1]]), data))
+        })
+    }
+
+    /// Puts an option behind the others. Data longer than an option can be is cut.
+    pub fn add_option(&mut self, code: u16, data: &[u8]) {
+        write_option(&mut self.options, code, data);
+    }
+
+    /// Gives the first option with this code other data, in its place; says whether there is one.
+    pub fn replace_option(&mut self, code: u16, data: &[u8]) -> bool {
+        let mut options = Options::new();
+        let mut found = false;
+        for (known, old) in self.each_option() {
+            let first = known == code && !found;
+            found |= first;
+            write_option(&mut options, known, if first { data } else { old });
+        }
+        self.options = options;
+        found
+    }
+
+    /// Takes out all options with this code; says whether there was one.
+    pub fn remove_option(&mut self, code: u16) -> bool {
+        let mut options = Options::new();
+        let mut found = false;
+        for (known, data) in self.each_option() {
+            if known == code {
+                found = true;
+            } else {
+                write_option(&mut options, known, data);
+            }
+        }
+        self.options = options;
+        found
+    }
+}
+
+fn write_option(options: &mut Options, code: u16, data: &[u8]) {
+    let data = &data[..data.len().min(usize::from(u16::MAX))];
+    options.extend_from_slice(&code.to_be_bytes());
+    options.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    options.extend_from_slice(data);
 }
 
 /// Extended DNS error: why an answer is what it is (RFC 8914).

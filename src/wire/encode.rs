@@ -126,6 +126,9 @@ impl Opt {
         if let Some(id) = &response.server_id {
             Edns::write_server_id(id, &mut options);
         }
+        if let Some(more) = &response.options {
+            options.extend_from_slice(more);
+        }
         let extended = (response.rcode.0 >> 4) as u8;
         Self { bytes: opt_record(edns.udp_size, extended, edns.dnssec_ok, &options) }
     }

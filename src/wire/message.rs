@@ -226,6 +226,13 @@ impl<'a> Reader<'a> {
         Ok(*field)
     }
 
+    /// Passes over a character string (RFC 1035 section 3.3).
+    pub(super) fn skip_string(&mut self) -> Result<(), WireError> {
+        let [length] = self.array::<1>()?;
+        self.at += usize::from(length);
+        if self.at <= self.bytes.len() { Ok(()) } else { Err(WireError::Short) }
+    }
+
     pub(super) fn u16(&mut self) -> Result<u16, WireError> {
         self.array().map(u16::from_be_bytes)
     }

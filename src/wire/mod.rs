@@ -13,6 +13,7 @@ mod name;
 mod packet;
 mod query;
 mod record;
+mod rename;
 mod repeat;
 mod response;
 mod types;

@@ -182,22 +182,4 @@ impl Record {
     pub const fn of_question(ttl: u32, data: RData) -> Self {
         Self::new(NameRef::QUESTION, ttl, data)
     }
-
-    /// The same record, its names no longer depending on the question that it answered.
-    #[must_use]
-    pub fn spelled_out(self, question: &Name) -> Self {
-        let full = |name: &NameRef| NameRef::from(name.resolve(question));
-        let data = match &self.data {
-            RData::Cname(name) => RData::Cname(full(name)),
-            RData::Ns(name) => RData::Ns(full(name)),
-            RData::Ptr(name) => RData::Ptr(full(name)),
-            RData::Mx { preference, exchange } => RData::Mx { preference: *preference, exchange: full(exchange) },
-            RData::Srv { priority, weight, port, target } => {
-                RData::Srv { priority: *priority, weight: *weight, port: *port, target: full(target) }
-            }
-            RData::Soa(soa) => RData::Soa(Soa { mname: full(&soa.mname), rname: full(&soa.rname), ..soa.clone() }),
-            other => other.clone(),
-        };
-        Self { owner: full(&self.owner), data, ..self }
-    }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Ede, Message, Packet, Question, Rcode, Record, RecordType, Section, WireError};
+use super::{Ede, Message, Options, Packet, Question, Rcode, Record, RecordType, Section, WireError};
 
 /// What a plugin answers. The header's other bits (id, RD, CD, the question) come from the query when the
 /// response becomes bytes.
@@ -35,6 +35,8 @@ pub struct Response {
     pub server_id: Option<Arc<[u8]>>,
     /// The upstream that gave it. In a box, so that answers that come from none are not longer for it.
     pub upstream: Option<Box<SocketAddr>>,
+    /// Options of the OPT record besides the extended error, for clients that speak EDNS.
+    pub options: Option<Box<Options>>,
     /// If set, address records of an encoded body are put in another order when they are written.
     pub shuffle: Option<u32>,
     /// What comes in further messages on the same stream; only zone transfers have it.
@@ -125,6 +127,7 @@ impl Response {
             plugin: "",
             server_id: None,
             upstream: None,
+            options: None,
             shuffle: None,
             following: None,
         }

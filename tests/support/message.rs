@@ -116,8 +116,11 @@ pub(crate) fn kind_number(kind: &str) -> u16 {
         "NS" => 2,
         "CNAME" => 5,
         "SOA" => 6,
+        "PTR" => 12,
+        "MX" => 15,
         "TXT" => 16,
         "AAAA" => 28,
+        "SRV" => 33,
         other => panic!("the scripted name server does not know the type {other}"),
     }
 }
@@ -138,6 +141,11 @@ fn add_record(message: &mut Vec<u8>, class: [u8; 2], record: &str) {
             let mut octets = [name_octets(data[0]), name_octets(data[1])].concat();
             octets.extend(data[2..].iter().flat_map(|word| word.parse::<u32>().expect("a number").to_be_bytes()));
             octets
+        }
+        "MX" | "SRV" => {
+            let (target, numbers) = data.split_last().expect("a target");
+            let numbers = numbers.iter().flat_map(|word| word.parse::<u16>().expect("a number").to_be_bytes());
+            numbers.chain(name_octets(target)).collect()
         }
         _ => name_octets(data[0]),
     };

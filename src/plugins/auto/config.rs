@@ -110,7 +110,8 @@ impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         for Source { zones: allowed, directory, naming, reload } in self.0 {
             let zones = Current::default();
-            let mut directory = Directory::new(directory, naming, allowed.clone(), zones.clone(), block.sources());
+            let mut directory =
+                Directory::new(block.path(&directory), naming, allowed.clone(), zones.clone(), block.sources());
             directory.look();
             if !reload.is_zero() {
                 block.task(directory.follow(reload));

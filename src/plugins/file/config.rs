@@ -78,7 +78,7 @@ impl Build for Config {
                     tracing::warn!(target: "plugin/file", "zone {} stands in two files; the later one counts", cell.origin());
                 }
             }
-            let mut file = ZoneFile::new(source.path, cells, source.by_time);
+            let mut file = ZoneFile::new(block.path(&source.path), cells, source.by_time);
             match file.look() {
                 Reading::Wrong(error) => return Err(error.to_string().into()),
                 // It may still come, if somebody looks.

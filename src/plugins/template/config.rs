@@ -131,7 +131,7 @@ fn compiled(word: &Token) -> Result<Regex, Error> {
 impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let metrics = Metrics::register(block.registry(), block.servers(), &self.0);
-        block.link(Templates { rules: self.0, metrics, server: block.server() });
+        block.link(Templates { rules: self.0, metrics, server: block.server(), labels: block.labels() });
         Ok(())
     }
 }

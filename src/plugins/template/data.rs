@@ -1,7 +1,7 @@
 use regex::{Captures, Regex};
 
 use crate::{
-    chain::Context,
+    chain::{Context, Labels},
     template::{Object, Value},
     wire::{Flags, Name, Question},
 };
@@ -20,7 +20,13 @@ pub(super) struct Data<'a> {
 
 impl<'a> Data<'a> {
     /// For a query whose name, in small letters, the pattern fits.
-    pub(super) fn new(cx: &'a Context, zone: &Name, name: &'a str, pattern: Option<(&'a Regex, Captures<'a>)>) -> Self {
+    pub(super) fn new(
+        cx: &'a Context,
+        labels: &'a Labels,
+        zone: &Name,
+        name: &'a str,
+        pattern: Option<(&'a Regex, Captures<'a>)>,
+    ) -> Self {
         let question = cx.question();
         Self {
             zone: zone.to_string(),
@@ -30,7 +36,7 @@ impl<'a> Data<'a> {
             remote: cx.peer.ip().to_canonical().to_string(),
             pattern,
             message: Message { id: cx.query.id, flags: cx.query.flags, question: Asked(question) },
-            metadata: Metadata(cx),
+            metadata: Metadata { cx, labels },
         }
     }
 
@@ -83,14 +89,16 @@ impl Object for Data<'_> {
     }
 }
 
-/// What other plugins have noted of the query: the place where `.Meta` looks labels up.
-struct Metadata<'a>(&'a Context);
+/// What other plugins know of the query: `.Meta`.
+struct Metadata<'a> {
+    cx: &'a Context,
+    labels: &'a Labels,
+}
 
 impl Metadata<'_> {
-    /// The value under a label; empty if nobody has noted one, as with CoreDNS without `metadata`.
-    fn of(&self, _label: &str) -> String {
-        _ = self.0;
-        String::new()
+    /// The value under a label; empty if there is none, as always without the directive `metadata`.
+    fn of(&self, label: &str) -> String {
+        self.labels.value(self.cx, label).unwrap_or_default()
     }
 }
 

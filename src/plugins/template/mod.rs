@@ -10,7 +10,7 @@ mod tests;
 use regex::{Captures, Regex};
 
 use crate::{
-    chain::{Context, Directive, Plugin, Rest, Server, Step, ZoneSet},
+    chain::{Context, Directive, Labels, Plugin, Rest, Server, Step, ZoneSet},
     template::Template,
     wire::{
         Body, Class, Ede, Failure, Name, NameRef, Query, Question, RData, Rcode, Record, RecordType, Records, Response,
@@ -60,6 +60,7 @@ struct Templates {
     rules: Vec<Rule>,
     metrics: Metrics,
     server: Server,
+    labels: Labels,
 }
 
 impl Plugin for Templates {
@@ -77,7 +78,7 @@ impl Plugin for Templates {
             match rule.fitting(name) {
                 Some(pattern) => {
                     self.metrics.matched(cx, number, zone_number, zone);
-                    return self.answer(cx, rule, zone, &Data::new(cx, zone, name, pattern));
+                    return self.answer(cx, rule, zone, &Data::new(cx, &self.labels, zone, name, pattern));
                 }
                 None if rule.fallthrough.contains(&question.name) => {}
                 None => return Response::new(Rcode::SERVFAIL).into(),

@@ -2,7 +2,7 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use super::*;
 use crate::{
-    chain::{Chain, Keys, Outcome, Transport},
+    chain::{Chain, Keys, Labels, Outcome, Transport},
     corefile::{self, Error},
     metrics::Registry,
 };
@@ -20,8 +20,11 @@ fn ask(text: &str, asked: &str, kind: RecordType) -> String {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry, &["dns://:53".to_owned()], &rules);
     let panics = registry.counter("panics", "-", &[]).with_label_values::<&str>(&[]);
-    let chain =
-        Arc::new(Chain::new(vec![Box::new(Templates { rules, metrics, server: Server::default() })], panics, false));
+    let chain = Arc::new(Chain::new(
+        vec![Box::new(Templates { rules, metrics, server: Server::default(), labels: Labels::default() })],
+        panics,
+        false,
+    ));
     let client = "192.0.2.9:1234".parse().unwrap();
     let question = Name::parse(asked).unwrap();
     let mut cx =
