@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, Plugin, Server, ServerSlot, Waiting};
+use super::{BuildError, Offered, Plugin, Server, ServerSlot, Waiting, offer::Offers};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -24,6 +24,7 @@ pub struct Block<'a> {
     slot: &'a ServerSlot,
     control: &'a Control,
     name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
+    offers: Offers,
     parts: BlockParts,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Block<'a> {
         name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
     ) -> Self {
         let servers = name_servers(&[]);
-        Self { zones, servers, registry, shared, probes, slot, control, name_servers, parts: BlockParts::default() }
+        Self { zones, servers, registry, shared, probes, slot, control, name_servers, offers: Offers::default(), parts: BlockParts::default() }
     }
 
     /// The block's zones; [`super::Place::zone`] is an index into them.
@@ -172,6 +173,11 @@ impl<'a> Block<'a> {
         make: impl FnOnce() -> Result<T, BuildError>,
     ) -> Result<Arc<T>, BuildError> {
         self.shared.find(key, make)
+    }
+
+    /// What some directive of this block gives to the others, whether it is built already or not.
+    pub fn offered<T: Send + Sync + 'static>(&mut self) -> Offered<T> {
+        self.offers.of()
     }
 
     /// Answers `ready` for this plugin.

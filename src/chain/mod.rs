@@ -15,6 +15,7 @@ mod block;
 mod context;
 mod directive;
 mod dns_metrics;
+mod offer;
 mod rest;
 mod walk;
 mod zones;
@@ -25,6 +26,7 @@ pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, 
 pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys, Parse};
 pub use dns_metrics::{DnsFamilies, DnsHandles, Exchange};
+pub use offer::Offered;
 pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
 pub use walk::{Chain, Outcome, Parked};
 pub use zones::ZoneSet;

@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::{Chain, Context, Outcome, Waiting};
-use crate::wire::{Failure, Rcode, Response};
+use crate::wire::{Failure, Question, Rcode, Response};
 
 /// What stands behind a plugin in its chain. Costs nothing until it is kept.
 #[derive(Clone, Copy)]
@@ -13,6 +13,11 @@ pub struct Rest<'a> {
 impl<'a> Rest<'a> {
     pub(super) const fn new(chain: &'a Arc<Chain>, at: usize) -> Self {
         Self { chain, at }
+    }
+
+    /// Takes a query along the rest of the chain at once.
+    pub fn ask(&self, cx: &mut Context) -> Outcome {
+        self.chain.walk_from(self.at, cx)
     }
 
     /// Keeps the rest of the chain for asking it again later.
@@ -43,6 +48,9 @@ impl Asker {
 pub trait Inquire: Send + Sync {
     /// Asks the listener that `cx.place` names.
     fn inquire(&self, cx: Context) -> Waiting<Option<Response>>;
+
+    /// Whether one server block of a listener answers both questions.
+    fn share_block(&self, listener: u16, one: &Question, other: &Question) -> bool;
 }
 
 /// Where a site puts itself once it is complete.
@@ -69,6 +77,11 @@ const DEEPEST: u8 = 8;
 pub struct Server(ServerSlot);
 
 impl Server {
+    /// Whether a client that asks one question after the other at this listener is answered by one server block.
+    pub fn share_block(&self, listener: u16, one: &Question, other: &Question) -> bool {
+        self.0.0.get().and_then(Weak::upgrade).is_none_or(|site| site.share_block(listener, one, other))
+    }
+
     /// Asks the listener that the query came to. SERVFAIL if the site is gone.
     pub async fn ask(&self, mut cx: Context) -> Response {
         cx.depth += 1;

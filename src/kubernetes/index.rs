@@ -297,6 +297,20 @@ impl Index {
         self.pods.read(&address, any).unwrap_or(false)
     }
 
+    /// Whether who has this address is a pod of this namespace, blind to case. Of several pods the newest that is not
+    /// being deleted has it; those in the network of their node share the node's.
+    pub fn is_client(&self, namespace: &[u8], address: IpAddr) -> bool {
+        let within = |pod: &Arc<Pod>| pod.namespace.as_bytes().eq_ignore_ascii_case(namespace);
+        let owns = |pods: &SmallVec<[Arc<Pod>; 1]>| {
+            let own = pods.iter().filter(|pod| !pod.host_network);
+            match own.max_by_key(|pod| (!pod.terminating, pod.created)) {
+                Some(owner) => within(owner),
+                None => pods.iter().any(within),
+            }
+        };
+        self.pods.read(&address, owns).unwrap_or(false)
+    }
+
     /// How many objects are kept, by kind.
     pub fn sizes(&self) -> [(&'static str, usize); 4] {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

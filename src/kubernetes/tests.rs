@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::{
     index::{Index, Indexed},
     manifests::{Objects, Selection},
-    object::{WatchedNamespace, WatchedService, WatchedSlice},
+    object::{WatchedNamespace, WatchedPod, WatchedService, WatchedSlice},
 };
 
 const ALL: Selection = Selection { objects: None, namespaces: None, endpoints: true, pods: true, imports: true };
@@ -194,4 +194,53 @@ fn a_slice_of_a_thousand_endpoints_is_found_by_each_address() {
     assert!(texts.iter().all(|text| index.local.slices_of(text.parse().unwrap()).len() == 1));
     slice("big", "big", &texts[..1]).apply(&index, 2);
     assert_eq!(texts.iter().filter(|text| !index.local.slices_of(text.parse().unwrap()).is_empty()).count(), 1);
+}
+
+/// Who has the address 10.244.0.1, with these pods applied in order: `name namespace created flags`.
+#[test]
+fn of_pods_with_one_address_the_newest_that_lives_has_it() {
+    for (pods, owners) in [
+        (&["a one 10"][..], "one"),
+        (&["a one 10", "b two 20"], "two"),
+        (&["b two 20", "a one 10"], "two"),
+        (&["a one 10", "b two 20 deleting"], "one"),
+        (&["a one 10 deleting"], "one"),
+        (&["a one 10", "b two 20 ended"], "one"),
+        (&["a one 10 host", "b two 20 host"], "one two"),
+        (&["a one 10 host", "b two 5"], "two"),
+        (&["a one 10 ended"], ""),
+        (&["a one 10", "a one 10 deleting", "a one 10 ended"], ""),
+    ] {
+        let index = Index::new();
+        for text in pods {
+            pod(text, &index);
+        }
+        let address = IpAddr::from([10, 244, 0, 1]);
+        let found: Vec<&str> =
+            ["one", "two"].into_iter().filter(|namespace| index.is_client(namespace.as_bytes(), address)).collect();
+        assert_eq!(found.join(" "), owners, "{pods:?}");
+        assert!(!index.is_client(b"one", IpAddr::from([10, 244, 0, 2])));
+    }
+}
+
+/// A pod that is first heard of while it is being deleted is not kept, so that it is applied alive before.
+fn pod(text: &str, index: &Index) {
+    let words: Vec<&str> = text.split(' ').collect();
+    let made = |deleting: bool| -> WatchedPod {
+        let phase = if words.contains(&"ended") { "Succeeded" } else { "Running" };
+        let deletion = if deleting { ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" } else { "" };
+        let text = format!(
+            "{{metadata: {{name: {}, namespace: {}, creationTimestamp: \"2026-01-01T00:00:{:0>2}Z\"{deletion}}}, \
+             spec: {{hostNetwork: {}}}, status: {{phase: {phase}, podIP: 10.244.0.1}}}}",
+            words[0],
+            words[1],
+            words[2],
+            words.contains(&"host")
+        );
+        serde_yaml::from_str(&text).unwrap()
+    };
+    made(false).apply(index, 1);
+    if words.contains(&"deleting") {
+        made(true).apply(index, 2);
+    }
 }

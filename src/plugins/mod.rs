@@ -1,5 +1,6 @@
 //! What an operator can say in a Corefile. Each plugin is a folder: README, `config.rs`, `mod.rs`.
 
+pub mod autopath;
 pub mod bind;
 pub mod cache;
 pub mod debug;
@@ -30,6 +31,7 @@ pub const DIRECTIVES: &[Directive] = &[
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
+    autopath::DIRECTIVE,    // its answers are one client's: the cache below keeps the names of the list instead
     cache::DIRECTIVE,       // keeps what those below answer
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's

@@ -21,11 +21,11 @@ use crate::{
     },
     corefile::{self, Corefile, Error, Errors, Key, Scheme, Token},
     metrics::Registry,
-    wire::{Name, Rcode, Response},
+    wire::{Name, Question, Rcode, Response},
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 52] = [
+const NOT_YET: [&str; 51] = [
     "root",
     "metadata",
     "geoip",
@@ -50,7 +50,6 @@ const NOT_YET: [&str; 52] = [
     "chaos",
     "tsig",
     "rewrite",
-    "autopath",
     "acl",
     "header",
     "dnssec",
@@ -299,6 +298,12 @@ impl Drop for Site {
 }
 
 impl Inquire for Site {
+    fn share_block(&self, listener: u16, one: &Question, other: &Question) -> bool {
+        let routes = &self.routes[usize::from(listener)];
+        let block = |question: &Question| routes.find(question).map(|target| Arc::as_ptr(&target.chain));
+        block(one) == block(other)
+    }
+
     fn inquire(&self, mut cx: Context) -> Waiting<Option<Response>> {
         let target: Option<Target> = self.target(&cx).cloned();
         Box::pin(async move {

@@ -173,6 +173,27 @@ impl RData {
 }
 
 impl Record {
+    /// The same record with all names written out, for a question of this name: it can then stand in the answer to
+    /// another question.
+    #[must_use]
+    pub fn spelled_out(&self, question: &Name) -> Self {
+        let full = |name: &NameRef| NameRef::from(name.resolve(question));
+        let data = match &self.data {
+            RData::Cname(name) => RData::Cname(full(name)),
+            RData::Ns(name) => RData::Ns(full(name)),
+            RData::Ptr(name) => RData::Ptr(full(name)),
+            RData::Mx { preference, exchange } => RData::Mx { preference: *preference, exchange: full(exchange) },
+            RData::Srv { priority, weight, port, target } => {
+                RData::Srv { priority: *priority, weight: *weight, port: *port, target: full(target) }
+            }
+            RData::Soa(soa) => {
+                RData::Soa(Soa { mname: full(&soa.mname), rname: full(&soa.rname), ..soa.clone() })
+            }
+            other => other.clone(),
+        };
+        Self { owner: full(&self.owner), class: self.class, ttl: self.ttl, data }
+    }
+
     /// A record of class IN.
     pub const fn new(owner: Owner, ttl: u32, data: RData) -> Self {
         Self { owner, class: Class::IN, ttl, data }

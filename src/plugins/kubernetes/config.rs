@@ -4,7 +4,7 @@ use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
     kubernetes::{
-        Access, Cluster, Selector, Source, Watching,
+        Access, Cluster, Selector, Served, Source, Watching,
         answer::{PodMode, Policy},
     },
     wire::Name,
@@ -101,6 +101,7 @@ impl Config {
                 pods: false,
                 multicluster: false,
                 max_inflight: 0,
+                node: None,
             },
         };
         let mut reach = Reach::default();
@@ -270,8 +271,14 @@ impl Build for Config {
                 tracing::warn!(target: "plugin/kubernetes", "{text}");
             }
         });
-        let server = block.server();
         let zones = ZoneSet::new(self.zones);
+        let served = Served {
+            cluster: std::sync::Arc::clone(&cluster),
+            zones: zones.iter().copied().collect(),
+            policy: self.policy.clone(),
+        };
+        block.offered().give(served);
+        let server = block.server();
         block.link(super::Kubernetes {
             zones,
             policy: self.policy,

@@ -73,7 +73,7 @@ impl Kubernetes {
             if let Ok(records) = found.records_mut() {
                 // The inner answer's owners are spelled out: its question is not the client's.
                 let inner = std::mem::take(&mut records.answer);
-                answer.extend(inner.into_iter().map(|record| spelled_out(record, &target)));
+                answer.extend(inner.into_iter().map(|record| record.spelled_out(&target)));
             }
             let records = Records { answer, ..Records::default() };
             let body = Body::Records(records);
@@ -81,23 +81,6 @@ impl Kubernetes {
             Response { authoritative: true, truncated, body, origin: Origin::Fetched, ..Response::new(Rcode::NOERROR) }
         }))
     }
-}
-
-/// A record whose names no longer depend on the question that it answered.
-fn spelled_out(record: crate::wire::Record, question: &Name) -> crate::wire::Record {
-    use crate::wire::{NameRef, RData, Record};
-    let full = |name: &NameRef| NameRef::from(name.resolve(question));
-    let data = match &record.data {
-        RData::Cname(name) => RData::Cname(full(name)),
-        RData::Ns(name) => RData::Ns(full(name)),
-        RData::Ptr(name) => RData::Ptr(full(name)),
-        RData::Mx { preference, exchange } => RData::Mx { preference: *preference, exchange: full(exchange) },
-        RData::Srv { priority, weight, port, target } => {
-            RData::Srv { priority: *priority, weight: *weight, port: *port, target: full(target) }
-        }
-        other => other.clone(),
-    };
-    Record { owner: full(&record.owner), data, ..record }
 }
 
 /// Addresses of this server, for NS: those it is bound to, else those of all interfaces but loopback.
