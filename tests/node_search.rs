@@ -7,7 +7,7 @@ use crate::{
     support::{
         apiserver::ApiServer,
         dig::Reply,
-        server::{Background as _, Server, eventually, free_port, metric, pause},
+        server::{Server, eventually, free_port, metric, pause},
         upstream::Upstream,
     },
 };

@@ -5,9 +5,9 @@ use std::{
 
 use super::{Autopath, Lists, node::Node};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Offered, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
-    kubernetes::Access,
+    kubernetes::{Access, Served, answer::PodMode},
     upstream::resolv_conf::search_list,
     wire::Name,
 };
@@ -102,7 +102,11 @@ impl Build for Config {
                 }
                 Lists::One(list)
             }
-            Source::Kubernetes => Lists::Cluster { served: block.offered(), rest: host() },
+            Source::Kubernetes => {
+                let served = block.offered();
+                block.before_serving(warn_without_pods(served.clone()));
+                Lists::Cluster { served, rest: host() }
+            }
             Source::Node(node) => Lists::Node { cluster: node.watch(block)?, rest: host() },
         };
         let help = "Questions of search lists that were answered with the name that the list leads to.";
@@ -111,6 +115,16 @@ impl Build for Config {
         let server = block.server();
         block.link(Autopath { zones: self.zones, lists, server, answered });
         Ok(())
+    }
+}
+
+/// CoreDNS starts in silence, and answers no search list.
+async fn warn_without_pods(served: Offered<Served>) {
+    if served.taken().is_some_and(|served| served.policy.pods != PodMode::Verified) {
+        tracing::warn!(
+            target: "plugin/autopath",
+            "no search list is answered: `@kubernetes` needs `pods verified` in the block of `kubernetes`"
+        );
     }
 }
 
