@@ -82,6 +82,12 @@ impl Server {
         self.0.0.get().and_then(Weak::upgrade).is_none_or(|site| site.share_block(listener, one, other))
     }
 
+    /// Asks another question in place of the query's own, as [`Server::ask`].
+    pub async fn ask_for(&self, mut cx: Context, question: Question) -> Response {
+        cx.query.question = question;
+        self.ask(cx.into_fresh()).await
+    }
+
     /// Asks the listener that the query came to. SERVFAIL if the site is gone.
     pub async fn ask(&self, mut cx: Context) -> Response {
         cx.depth += 1;

@@ -7,11 +7,13 @@
 //!   grammar.rs     name → Lookup
 //!     answer.rs    Lookup + index → records
 //!       apex.rs    SOA, NS, dns-version
+//!     external.rs  the same for addresses outside of the cluster
 //! ```
 
 pub mod answer;
 mod apex;
 pub mod client;
+pub mod external;
 pub mod grammar;
 pub mod index;
 pub mod manifests;

@@ -244,3 +244,27 @@ fn pod(text: &str, index: &Index) {
         made(true).apply(index, 2);
     }
 }
+
+#[test]
+fn the_serial_of_the_outside_moves_with_what_is_seen_there() {
+    let made = |spec: &str, ingress: &str| -> WatchedService {
+        let text = format!(
+            "{{metadata: {{name: a, namespace: one}}, spec: {{clusterIP: 10.96.0.1, {spec}}}, \
+             status: {{loadBalancer: {{ingress: [{ingress}]}}}}}}"
+        );
+        serde_yaml::from_str(&text).unwrap()
+    };
+    let index = Index::new();
+    let serials = || (index.local.serial(), index.local.external_serial());
+    let owners = |text: &str| index.local.services_at(text.parse().unwrap()).len();
+    made("ports: [{port: 80}]", "").apply(&index, 1);
+    assert_eq!(serials(), (1, 0), "nothing of it is outside");
+    made("ports: [{port: 80}], externalIPs: [192.0.2.1]", "{ip: 192.0.2.1}, {ip: 192.0.2.2}").apply(&index, 2);
+    assert_eq!(serials(), (1, 2), "nothing has changed inside");
+    assert_eq!((owners("192.0.2.1"), owners("192.0.2.2"), owners("192.0.2.3")), (1, 1, 0));
+    made("ports: [{port: 81}], externalIPs: [192.0.2.3]", "{hostname: lb.test}").apply(&index, 3);
+    assert_eq!(serials(), (3, 3), "ports are seen on both sides");
+    assert_eq!((owners("192.0.2.1"), owners("192.0.2.2"), owners("192.0.2.3")), (0, 0, 1));
+    made("ports: [{port: 81}]", "").delete(&index, 4);
+    assert_eq!((serials(), owners("192.0.2.3")), ((4, 4), 0));
+}

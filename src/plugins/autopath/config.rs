@@ -53,7 +53,11 @@ impl Config {
             }
         }
         let zones = if names.is_empty() { ZoneSet::read(&keys.zones, &instance.name)? } else { ZoneSet::new(names) };
-        Ok(Self { zones, source: Source::read(source, instance, stanza)? })
+        let config = Self { zones, source: Source::read(source, instance, stanza)? };
+        if matches!(config.source, Source::Node(_)) && config.zones.iter().any(Name::is_root) {
+            return Err(source.error("expected the cluster's zone in front of `@node`, such as cluster.local"));
+        }
+        Ok(config)
     }
 }
 
@@ -176,6 +180,7 @@ mod tests {
             ("autopath @kubernetes {\nname x\n}", "`autopath` takes no block"),
             ("autopath file {\nname x\n}", "`autopath` takes no block"),
             ("autopath @node {\nzone x\n}", "unknown property `zone`; expected one of: name, kubeconfig"),
+            ("autopath . @node", "expected the cluster's zone in front of `@node`, such as cluster.local"),
             ("autopath @node {\nname\n}", "expected the name of this node"),
             ("autopath @node {\nname a b\n}", "unexpected argument `b`"),
             ("autopath @node {\nkubeconfig a b c\n}", "unexpected argument `c`"),
