@@ -98,7 +98,18 @@ impl<'a> Block<'a> {
         name_servers: &'a dyn Fn(&[String]) -> Vec<String>,
     ) -> Self {
         let servers = name_servers(&[]);
-        Self { zones, servers, registry, shared, probes, slot, control, name_servers, offers: Offers::default(), parts: BlockParts::default() }
+        Self {
+            zones,
+            servers,
+            registry,
+            shared,
+            probes,
+            slot,
+            control,
+            name_servers,
+            offers: Offers::default(),
+            parts: BlockParts::default(),
+        }
     }
 
     /// The block's zones; [`super::Place::zone`] is an index into them.

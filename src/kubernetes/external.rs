@@ -10,9 +10,7 @@ use super::{
     index::Index,
     object::{External, Service, ServiceKind, dashed},
 };
-use crate::wire::{
-    Name, NameRef, Origin, Prefix, Question, RData, Rcode, Record, RecordType, Response, Section, Soa,
-};
+use crate::wire::{Name, NameRef, Origin, Prefix, Question, RData, Rcode, Record, RecordType, Response, Section, Soa};
 
 /// How services are shown outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,8 +151,7 @@ impl View<'_> {
             [] => self.no_data(Rcode::NOERROR),
             [b"ns1"] => {
                 let own = self.own_addresses().into_iter().filter(|&address| fits(address, kind));
-                let answer: Section =
-                    own.map(|ip| Record::of_question(self.outside.ttl, RData::address(ip))).collect();
+                let answer: Section = own.map(|ip| Record::of_question(self.outside.ttl, RData::address(ip))).collect();
                 if answer.is_empty() { self.no_data(Rcode::NOERROR) } else { live(answer, Section::new()) }
             }
             _ => self.no_data(Rcode::NXDOMAIN),
@@ -258,8 +255,7 @@ impl View<'_> {
             Host::Address(address, _) => (fits(address, kind) && seen.insert(address)).then_some(address),
             Host::Name(_) => None,
         });
-        let answer: Section =
-            addresses.map(|ip| Record::of_question(self.outside.ttl, RData::address(ip))).collect();
+        let answer: Section = addresses.map(|ip| Record::of_question(self.outside.ttl, RData::address(ip))).collect();
         if !answer.is_empty() {
             return Answer::Here(live(answer, Section::new()));
         }

@@ -35,9 +35,10 @@ pub const DIRECTIVES: &[Directive] = &[
     autopath::DIRECTIVE,    // its answers are one client's: the cache below keeps the names of the list instead
     cache::DIRECTIVE,       // keeps what those below answer
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
-    k8s_external::DIRECTIVE, // names and addresses outside of the cluster, before those inside
-    kubernetes::DIRECTIVE,  // the cluster's names go before the world's
-    loop_guard::DIRECTIVE,  // sees what would be forwarded
-    forward::DIRECTIVE,     // everything else
-    whoami::DIRECTIVE,      // answers whatever is left
+    // names and addresses outside of the cluster, before those inside
+    k8s_external::DIRECTIVE,
+    kubernetes::DIRECTIVE, // the cluster's names go before the world's
+    loop_guard::DIRECTIVE, // sees what would be forwarded
+    forward::DIRECTIVE,    // everything else
+    whoami::DIRECTIVE,     // answers whatever is left
 ];

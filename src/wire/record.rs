@@ -186,9 +186,7 @@ impl Record {
             RData::Srv { priority, weight, port, target } => {
                 RData::Srv { priority: *priority, weight: *weight, port: *port, target: full(target) }
             }
-            RData::Soa(soa) => {
-                RData::Soa(Soa { mname: full(&soa.mname), rname: full(&soa.rname), ..soa.clone() })
-            }
+            RData::Soa(soa) => RData::Soa(Soa { mname: full(&soa.mname), rname: full(&soa.rname), ..soa.clone() }),
             other => other.clone(),
         };
         Self { owner: full(&self.owner), class: self.class, ttl: self.ttl, data }

@@ -53,8 +53,7 @@ impl Lists {
             }
             Self::Node { cluster, rest } => {
                 let cluster = cluster.as_ref()?;
-                let is_client =
-                    |namespace: &[u8]| cluster.is_current() && cluster.index().is_client(namespace, client);
+                let is_client = |namespace: &[u8]| cluster.is_current() && cluster.index().is_client(namespace, client);
                 Candidates::of_pod(question, zone, rest, is_client)
             }
         }

@@ -1,5 +1,5 @@
 use super::search::Candidates;
-use crate::wire::{NameRef, Name, RData, Rcode, Record, Response};
+use crate::wire::{Name, NameRef, RData, Rcode, Record, Response};
 
 /// The way along a search list: what to ask next, and what becomes of the answers. Knows no chain.
 pub(super) struct Walk {

@@ -96,7 +96,8 @@ mod tests {
         let plain = read("k8s_external").unwrap();
         assert_eq!((plain.zones.len(), plain.outside.primary.to_string().as_str()), (1, "example.org."));
         assert_eq!((&*plain.outside.apex, plain.outside.ttl, plain.outside.headless), (&b"dns"[..], 5, false));
-        let full = read("k8s_external 192.0.2.0/24 a.test {\napex Zone\nttl 60\nheadless\nfallthrough b.test\n}").unwrap();
+        let full =
+            read("k8s_external 192.0.2.0/24 a.test {\napex Zone\nttl 60\nheadless\nfallthrough b.test\n}").unwrap();
         assert_eq!((full.zones.len(), full.outside.primary.to_string().as_str()), (2, "a.test."));
         assert_eq!((&*full.outside.apex, full.outside.ttl, full.outside.headless), (&b"zone"[..], 60, true));
         assert!(full.fallthrough.contains(&Name::parse("x.b.test").unwrap()));
@@ -112,10 +113,7 @@ mod tests {
             ("k8s_external {\nttl\n}", "ttl: expected seconds"),
             ("k8s_external {\nttl 3601\n}", "ttl: seconds: expected a number between 0 and 3600, found `3601`"),
             ("k8s_external {\nheadless x\n}", "headless: unexpected argument `x`"),
-            (
-                "k8s_external {\nhedless\n}",
-                "hedless: unknown property `hedless`; did you mean `headless`?",
-            ),
+            ("k8s_external {\nhedless\n}", "hedless: unknown property `hedless`; did you mean `headless`?"),
             ("k8s_external a.test\nk8s_external b.test", "may stand only once in a server block"),
         ] {
             assert_eq!(read(text).err().as_deref(), Some(message), "{text}");

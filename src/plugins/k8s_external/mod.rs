@@ -85,8 +85,7 @@ impl ExternalNames {
         let (server, cx) = (self.server.clone(), cx.clone());
         let class = cx.question().class;
         let asked = names.into_iter().flat_map(|name| [(name, RecordType::A), (name, RecordType::AAAA)]);
-        let questions: Vec<Question> =
-            asked.map(|(name, record_type)| Question { name, record_type, class }).collect();
+        let questions: Vec<Question> = asked.map(|(name, record_type)| Question { name, record_type, class }).collect();
         Step::Wait(Box::pin(async move {
             let all = questions.iter().map(|question| server.ask_for(cx.clone(), question.clone()));
             let found = futures::future::join_all(all).await;
