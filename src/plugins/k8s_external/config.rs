@@ -34,7 +34,7 @@ impl Config {
         if zones.is_empty() {
             zones = ZoneSet::read(&keys.zones, &instance.name)?.iter().copied().collect();
         }
-        let primary = zones.iter().find(|zone| !is_reverse(zone)).or(zones.first());
+        let primary = zones.iter().find(|zone| !is_reverse(zone)).or_else(|| zones.first());
         let primary = *primary.ok_or_else(|| instance.error("expected a zone"))?;
         let outside = Outside { apex: Box::from(*b"dns"), ttl: 5, headless: false, primary };
         let mut config = Self { zones, outside, fallthrough: ZoneSet::default() };
