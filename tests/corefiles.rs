@@ -130,6 +130,7 @@ fn metrics_are_those_of_the_readmes() {
         ".:{{port}} {{
             errors
             log
+            autopath @kubernetes
             health 127.0.0.1:{}
             ready 127.0.0.1:{}
             kubernetes cluster.local {{
@@ -184,8 +185,9 @@ fn metrics_are_those_of_the_readmes() {
     }
     let there: Vec<&str> = families.collect();
     let words = named.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    // These need an API server, or an upstream that answers; tests/live.rs and tests/serve.rs look at them.
-    let elsewhere = ["coredns_kubernetes_", "coredns_proxy_", "seamark_kubernetes_relists_total"];
+    // These need an API server, or an upstream that answers; tests/live.rs, tests/serve.rs and tests/node_search.rs look at them.
+    let elsewhere =
+        ["coredns_kubernetes_", "coredns_proxy_", "seamark_kubernetes_relists_total", "seamark_autopath_pods_known"];
     for name in words.filter(|word| word.starts_with("coredns_") || word.starts_with("seamark_")) {
         if !elsewhere.iter().any(|part| name.starts_with(part)) {
             assert!(there.contains(&name), "{name} is named and not there:\n{text}");

@@ -8,6 +8,7 @@ mod faults;
 mod layers;
 mod live;
 mod node;
+mod node_search;
 mod scenarios;
 mod serve;
 mod support;

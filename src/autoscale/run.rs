@@ -95,7 +95,7 @@ pub enum End {
 /// It cannot start, or too many polls have failed in a row.
 pub async fn run(settings: Settings, registry: &Arc<Registry>, stop: impl Future<Output = ()>) -> Result<(), End> {
     let compat = settings.policy.rules.compat;
-    let client = client::connect(&settings.access, 0, registry).await?;
+    let client = client::connect(&settings.access, 0, registry, None).await?;
     let report = Arc::new(Report::register(registry, &settings.targets));
     let (nodes, changed) = (Arc::new(Nodes::default()), Arc::new(Notify::new()));
     let mut tasks = JoinSet::new();

@@ -12,7 +12,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{BuildError, Context, LabelSource, Labels, Plugin, Server, ServerSlot, TcpLimits, Waiting, ZoneSources};
+use super::{
+    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, TcpLimits, Waiting, ZoneSources,
+    offer::Offers,
+};
 use crate::{http::Handler, metrics::Registry, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
@@ -28,6 +31,7 @@ pub struct Block<'a> {
     root: PathBuf,
     labels: Labels,
     sources: Vec<Box<dyn LabelSource>>,
+    offers: Offers,
     parts: BlockParts,
 }
 
@@ -128,6 +132,7 @@ impl<'a> Block<'a> {
             root: PathBuf::new(),
             labels: Labels::default(),
             sources: Vec::new(),
+            offers: Offers::default(),
             parts: BlockParts::default(),
         }
     }
@@ -225,6 +230,11 @@ impl<'a> Block<'a> {
         make: impl FnOnce() -> Result<T, BuildError>,
     ) -> Result<Arc<T>, BuildError> {
         self.shared.find(key, make)
+    }
+
+    /// What some directive of this block gives to the others, whether it is built already or not.
+    pub fn offered<T: Send + Sync + 'static>(&mut self) -> Offered<T> {
+        self.offers.of()
     }
 
     /// Answers `ready` for this plugin.

@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::{Chain, Context, Outcome, Waiting};
-use crate::wire::{Failure, Rcode, Response};
+use crate::wire::{Failure, Question, Rcode, Response};
 
 /// What stands behind a plugin in its chain. Costs nothing until it is kept.
 #[derive(Clone, Copy)]
@@ -53,6 +53,9 @@ impl Asker {
 pub trait Inquire: Send + Sync {
     /// Asks the listener that `cx.place` names.
     fn inquire(&self, cx: Context) -> Waiting<Option<Response>>;
+
+    /// Whether the server block that answers a query would answer it as well if it asked this.
+    fn share_block(&self, cx: &Context, other: &Question) -> bool;
 }
 
 /// Where a site puts itself once it is complete.
@@ -79,6 +82,17 @@ const DEEPEST: u8 = 8;
 pub struct Server(ServerSlot);
 
 impl Server {
+    /// Whether the server block that answers a query would answer it as well if it asked this.
+    pub fn share_block(&self, cx: &Context, other: &Question) -> bool {
+        self.0.0.get().and_then(Weak::upgrade).is_none_or(|site| site.share_block(cx, other))
+    }
+
+    /// Asks another question in place of the query's own, as [`Server::ask`].
+    pub async fn ask_for(&self, mut cx: Context, question: Question) -> Response {
+        cx.query.question = question;
+        self.ask(cx.into_fresh()).await
+    }
+
     /// Asks the listener that the query came to. SERVFAIL if the site is gone.
     pub async fn ask(&self, mut cx: Context) -> Response {
         cx.depth += 1;

@@ -114,8 +114,12 @@ fn stanzas(lines: impl Iterator<Item = Line>) -> Vec<Stanza> {
         let instance = Instance { name: word.clone(), args, lines, braces };
         match stanzas.iter_mut().find(|stanza| stanza.name.text == word.text) {
             Some(stanza) => stanza.instances.push(instance),
-            None => stanzas.push(Stanza { name: word, instances: vec![instance] }),
+            None => stanzas.push(Stanza { name: word, instances: vec![instance], neighbours: Arc::default() }),
         }
+    }
+    let names: Arc<[String]> = stanzas.iter().map(|stanza| stanza.name.text.clone()).collect();
+    for stanza in &mut stanzas {
+        stanza.neighbours = Arc::clone(&names);
     }
     stanzas
 }

@@ -1,4 +1,4 @@
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{Error, Span, address::zones_of};
 
@@ -20,6 +20,8 @@ pub struct Stanza {
     pub name: Token,
     /// Each time it stands in the block, at least one.
     pub instances: Vec<Instance>,
+    /// Names of all directives of the block.
+    pub neighbours: Arc<[String]>,
 }
 
 /// One use of a directive.
@@ -59,6 +61,11 @@ impl Stanza {
             [_, second, ..] => Err(second.error("may stand only once in a server block")),
             [] => Err(self.name.error("stands nowhere")),
         }
+    }
+
+    /// Whether the block has this directive too.
+    pub fn stands_beside(&self, directive: &str) -> bool {
+        self.neighbours.iter().any(|name| name == directive)
     }
 }
 

@@ -75,7 +75,7 @@ pub enum Answer {
 const LONGEST_CHAIN: usize = 11;
 
 /// Everything that one answer needs.
-struct Asking<'a> {
+pub(super) struct Asking<'a> {
     index: &'a Index,
     policy: &'a Policy,
     half: &'a Half,
@@ -120,14 +120,14 @@ pub fn denial(
     empty(apex::soa(above, policy.ttl, half.serial(seen)), rcode)
 }
 
-fn empty(soa: Record, rcode: Rcode) -> Response {
+pub(super) fn empty(soa: Record, rcode: Rcode) -> Response {
     let mut authority = Section::new();
     authority.push(soa);
     let records = Records { authority, ..Records::default() };
     Response { authoritative: true, origin: Origin::Live, body: Body::Records(records), ..Response::new(rcode) }
 }
 
-fn live(answer: Section, additional: Section) -> Response {
+pub(super) fn live(answer: Section, additional: Section) -> Response {
     let records = Records { answer, additional, ..Records::default() };
     Response {
         authoritative: true,
@@ -153,30 +153,37 @@ enum Found {
 
 /// Which ports match. Both labels in lower case; empty matches any.
 #[derive(Clone, Default)]
-struct PortFilter {
-    port: SmallVec<[u8; 24]>,
-    protocol: SmallVec<[u8; 24]>,
+pub(super) struct PortFilter {
+    pub(super) port: SmallVec<[u8; 24]>,
+    pub(super) protocol: SmallVec<[u8; 24]>,
 }
 
 impl PortFilter {
-    fn takes(&self, port: &Port) -> bool {
+    pub(super) fn takes(&self, port: &Port) -> bool {
         let equal = |wanted: &[u8], found: &str| wanted.is_empty() || wanted == found.as_bytes();
         equal(&self.port, &port.name) && equal(&self.protocol, &port.protocol)
     }
 }
 
 /// Which endpoints match.
-enum EndpointFilter {
+pub(super) enum EndpointFilter {
     All,
     Named(SmallVec<[u8; 64]>, Option<SmallVec<[u8; 64]>>),
     Zone(SmallVec<[u8; 64]>),
 }
 
 /// One address with one port of what was found: the unit that weights are counted in.
-struct Entry<'a> {
-    address: IpAddr,
-    port: Option<u16>,
-    endpoint: Option<(&'a Slice, &'a Endpoint)>,
+pub(super) struct Entry<'a> {
+    pub(super) address: IpAddr,
+    pub(super) port: Option<u16>,
+    pub(super) endpoint: Option<(&'a Slice, &'a Endpoint)>,
+}
+
+impl<'a> Asking<'a> {
+    /// For the names of this cluster's services, wherever they are shown.
+    pub(super) fn local(index: &'a Index, policy: &'a Policy, above: usize, seen: &'a RefCell<Seen>) -> Self {
+        Self { index, policy, half: &index.local, dialect: Dialect::default(), above, ttl: policy.ttl, seen }
+    }
 }
 
 impl Asking<'_> {
@@ -251,7 +258,7 @@ impl Asking<'_> {
         }
     }
 
-    fn exposed(&self, namespace: &[u8]) -> bool {
+    pub(super) fn exposed(&self, namespace: &[u8]) -> bool {
         (self.policy.namespaces.is_empty() || self.policy.namespaces.contains(namespace))
             && self.index.has_namespace(namespace, &mut self.seen.borrow_mut())
     }
@@ -330,7 +337,7 @@ impl Asking<'_> {
         any.then_some(Found::Endpoints(slices, filter, ports))
     }
 
-    fn entries<'s>(
+    pub(super) fn entries<'s>(
         &'s self,
         slices: &'s [Arc<Slice>],
         filter: &'s EndpointFilter,
@@ -382,7 +389,7 @@ impl Asking<'_> {
     }
 
     /// The name of an endpoint that does not come from its address.
-    fn known_name<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e str> {
+    pub(super) fn known_name<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e str> {
         let pod = endpoint.target.as_deref().filter(|_| self.policy.endpoint_pod_names);
         // A host name goes first, then the pod's; an oddly written address stands where host names do.
         match endpoint.hostname.as_deref() {
@@ -604,7 +611,7 @@ fn is_dashed_address(name: &str, endpoint: &Endpoint) -> bool {
     pod_address(name.as_bytes()).is_some_and(|address| endpoint.addresses.contains(&address))
 }
 
-const fn fits(address: IpAddr, kind: RecordType) -> bool {
+pub(super) const fn fits(address: IpAddr, kind: RecordType) -> bool {
     match address {
         IpAddr::V4(_) => kind.0 == RecordType::A.0,
         IpAddr::V6(_) => kind.0 == RecordType::AAAA.0,

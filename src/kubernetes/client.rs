@@ -3,7 +3,10 @@
 use std::{
     path::PathBuf,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -64,18 +67,45 @@ pub enum ClientError {
     Client(#[from] Box<kube::Error>),
 }
 
-/// A client for the API server. Requests are counted, and bounded in number if `max_inflight` is not 0.
+/// Whether the API server is heard: lost when a watch fails, found when a request succeeds.
+#[derive(Debug, Default)]
+pub struct Contact {
+    lost: AtomicBool,
+}
+
+impl Contact {
+    /// Whether nothing has failed since the last success.
+    pub fn is_there(&self) -> bool {
+        !self.lost.load(Ordering::Acquire)
+    }
+
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    fn find(&self) {
+        self.lost.store(false, Ordering::Release);
+    }
+}
+
+/// A client for the API server. Requests are counted, and bounded in number if `max_inflight` is not 0. `contact` hears
+/// of those that succeed.
 ///
 /// # Errors
 /// Something on disk is missing or wrong. Nothing is asked of the server yet.
-pub async fn connect(access: &Access, max_inflight: usize, registry: &Registry) -> Result<Client, ClientError> {
+pub async fn connect(
+    access: &Access,
+    max_inflight: usize,
+    registry: &Registry,
+    contact: Option<Arc<Contact>>,
+) -> Result<Client, ClientError> {
     let mut config = config(access).await?;
     // The watch gives up a dead connection by its own clock; a read may be silent for minutes.
     config.read_timeout = None;
     let agent = http::HeaderValue::from_static(concat!("seamark/", env!("CARGO_PKG_VERSION")));
     config.headers.push((http::header::USER_AGENT, agent));
     let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
-    let layer = Measuring(Arc::new(Measures::register(registry, host, max_inflight)));
+    let layer = Measuring(Arc::new(Measures::register(registry, host, max_inflight, contact)));
     let builder = ClientBuilder::try_from(config).map_err(Box::new)?;
     Ok(builder.with_layer(&layer).build())
 }
@@ -112,10 +142,11 @@ struct Measures {
     places: Option<Arc<Semaphore>>,
     /// Host and port of the API server.
     host: String,
+    contact: Option<Arc<Contact>>,
 }
 
 impl Measures {
-    fn register(registry: &Registry, host: String, max_inflight: usize) -> Self {
+    fn register(registry: &Registry, host: String, max_inflight: usize, contact: Option<Arc<Contact>>) -> Self {
         Self {
             requests: registry.counter(
                 "coredns_kubernetes_rest_client_requests_total",
@@ -135,6 +166,7 @@ impl Measures {
                 &BUCKETS,
             ),
             host,
+            contact,
             places: (max_inflight > 0).then(|| Arc::new(Semaphore::new(max_inflight))),
         }
     }
@@ -192,6 +224,11 @@ where
                 Ok(response) => response.status().as_u16().to_string(),
                 Err(_) => "<error>".to_owned(),
             };
+            if let (Some(contact), Ok(response)) = (&measures.contact, &response)
+                && response.status().is_success()
+            {
+                contact.find();
+            }
             measures.requests.with_label_values(&[&code, &method, host]).inc();
             response
         })

@@ -43,8 +43,10 @@ pub struct Half {
     slices: Shards<Box<[u8]>, SmallVec<[Arc<Slice>; 2]>>,
     service_ips: Shards<IpAddr, Arc<Service>>,
     endpoint_ips: Shards<IpAddr, SmallVec<[Arc<Slice>; 1]>>,
+    external_ips: Shards<IpAddr, SmallVec<[Arc<Service>; 1]>>,
     serial: AtomicU32,
     versions: Arc<Versions>,
+    external_serial: AtomicU32,
 }
 
 /// What is known by object, for the writers.
@@ -179,6 +181,8 @@ impl Half {
             slices: Shards::new(versions),
             service_ips: Shards::new(versions),
             endpoint_ips: Shards::new(versions),
+            external_ips: Shards::new(versions),
+            external_serial: AtomicU32::new(0),
             serial: AtomicU32::new(0),
             versions: Arc::clone(versions),
         }
@@ -226,11 +230,42 @@ impl Half {
         std::ptr::from_ref(self).addr() as u64 / 8
     }
 
+    /// The services with this address outside of the cluster.
+    pub fn services_at(&self, address: IpAddr) -> SmallVec<[Arc<Service>; 1]> {
+        self.external_ips.read(&address, &mut Seen::default(), Clone::clone).unwrap_or_default()
+    }
+
+    /// Unix time in seconds of the last change of a service that is reached from outside; 0 before any.
+    pub fn external_serial(&self) -> u32 {
+        self.external_serial.load(Ordering::Relaxed)
+    }
+
+    /// Moves the serials that a service's change concerns.
+    fn touch_service(&self, before: Option<&Service>, after: Option<&Service>, now: u32) {
+        let inside = |service: &Service| (service.kind.clone(), service.ports.clone());
+        let moved = before.map(inside) != after.map(inside);
+        if moved {
+            self.touch(now);
+        }
+        let outside = |service: Option<&Service>| service.and_then(|service| service.external.clone());
+        let (before, after) = (outside(before), outside(after));
+        if before != after || moved && after.is_some() {
+            self.external_serial.store(now, Ordering::Relaxed);
+        }
+    }
+
     fn put_service(&self, service: &Arc<Service>) {
         let key = ServiceKey::of(service.namespace.as_bytes(), service.name.as_bytes());
         self.services.insert(key.0.as_slice().into(), Arc::clone(service));
         if let ServiceKind::Addresses(addresses) = &service.kind {
             addresses.iter().for_each(|&address| self.service_ips.insert(address, Arc::clone(service)));
+        }
+        for &address in service.external.iter().flat_map(|external| &external.addresses) {
+            self.external_ips.change(address, |services| {
+                if !services.iter().any(|known| Arc::ptr_eq(known, service)) {
+                    services.push(Arc::clone(service));
+                }
+            });
         }
     }
 
@@ -245,6 +280,12 @@ impl Half {
                 // By now another service may own the address.
                 self.service_ips.shrink(address, |owner| Arc::ptr_eq(owner, service));
             }
+        }
+        for address in service.external.iter().flat_map(|external| &external.addresses) {
+            self.external_ips.shrink(address, |services| {
+                services.retain(|kept| !Arc::ptr_eq(kept, service));
+                services.is_empty()
+            });
         }
         if successor.is_none() {
             let key = ServiceKey::of(service.namespace.as_bytes(), service.name.as_bytes());
@@ -364,6 +405,20 @@ impl Index {
         self.pods.read(&address, &mut Seen::default(), |pods| pods.last().cloned()).flatten()
     }
 
+    /// Whether who has this address is a pod of this namespace, blind to case. Of several pods the newest that is not
+    /// being deleted has it; those in the network of their node share the node's.
+    pub fn is_client(&self, namespace: &[u8], address: IpAddr) -> bool {
+        let within = |pod: &Arc<Pod>| pod.namespace.as_bytes().eq_ignore_ascii_case(namespace);
+        let owns = |pods: &SmallVec<[Arc<Pod>; 1]>| {
+            let own = pods.iter().filter(|pod| !pod.host_network);
+            match own.max_by_key(|pod| (!pod.terminating, pod.created)) {
+                Some(owner) => within(owner),
+                None => pods.iter().any(within),
+            }
+        };
+        self.pods.read(&address, &mut Seen::default(), owns).unwrap_or(false)
+    }
+
     /// How many objects are kept, by kind.
     pub fn sizes(&self) -> [(&'static str, usize); 4] {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -402,7 +457,7 @@ macro_rules! indexed_service {
             fn end_relist(index: &Index, now: u32) {
                 for service in index.known().$known.take_unseen() {
                     index.$half.drop_service(&service, None);
-                    index.$half.touch(now);
+                    index.$half.touch_service(Some(&service), None, now);
                 }
             }
 
@@ -416,11 +471,11 @@ macro_rules! indexed_service {
                 }
                 let service = Arc::new(self.service);
                 index.$half.put_service(&service);
-                if let Some(earlier) = earlier {
-                    index.$half.drop_service(&earlier, Some(&service));
+                if let Some(earlier) = &earlier {
+                    index.$half.drop_service(earlier, Some(&service));
                 }
+                index.$half.touch_service(earlier.as_deref(), Some(&service), now);
                 known.$known.objects.insert(key, service);
-                index.$half.touch(now);
                 true
             }
 
@@ -430,7 +485,7 @@ macro_rules! indexed_service {
                 known.$known.see(&key);
                 if let Some(service) = known.$known.objects.remove(&key) {
                     index.$half.drop_service(&service, None);
-                    index.$half.touch(now);
+                    index.$half.touch_service(Some(&service), None, now);
                 }
             }
         }

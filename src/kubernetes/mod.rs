@@ -7,11 +7,13 @@
 //!   grammar.rs     name → Lookup, labels.rs: Lookup → labels
 //!     answer.rs    Lookup + index → records
 //!       apex.rs    SOA, NS, dns-version
+//!     external.rs  the same for addresses outside of the cluster
 //! ```
 
 pub mod answer;
 mod apex;
 pub mod client;
+pub mod external;
 pub mod grammar;
 pub mod index;
 mod labels;
@@ -41,7 +43,9 @@ pub use labels::label;
 pub use manifests::Selection;
 pub use selector::Selector;
 
-use crate::metrics::Registry;
+use crate::{metrics::Registry, wire::Name};
+use answer::Policy;
+use client::Contact;
 use index::{Index, Indexed};
 use metrics::{ClusterMetrics, Quiet, SliceDelay};
 use object::{WatchedImport, WatchedNamespace, WatchedPod, WatchedService, WatchedSlice};
@@ -66,6 +70,18 @@ pub struct Watching {
     pub multicluster: bool,
     /// How many requests to the API server may be under way; 0 = any number.
     pub max_inflight: usize,
+    /// Watch the pods of this node and nothing else.
+    pub node: Option<String>,
+}
+
+/// A cluster as a server block answers for it: what the `kubernetes` directive leaves for others of the block.
+pub struct Served {
+    /// The objects.
+    pub cluster: Arc<Cluster>,
+    /// The zones, longest first.
+    pub zones: Vec<Name>,
+    /// How they are answered.
+    pub policy: Policy,
 }
 
 /// Where the objects come from.
@@ -95,6 +111,7 @@ pub enum ClusterError {
 pub struct Cluster {
     index: Arc<Index>,
     states: Vec<Arc<State>>,
+    contact: Arc<Contact>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -112,7 +129,7 @@ impl Cluster {
     pub fn start(watching: &Watching, registry: &Arc<Registry>) -> Result<Self, ClusterError> {
         let index = Arc::new(Index::with_pod_labels(watching.pod_labels));
         let metrics = ClusterMetrics::register(registry, &index);
-        let mut cluster = Self { index, states: Vec::new(), tasks: Vec::new() };
+        let mut cluster = Self { index, states: Vec::new(), contact: Arc::default(), tasks: Vec::new() };
         match &watching.source {
             Source::Api(access) => cluster.watch_api(watching, access, registry, &metrics)?,
             Source::Manifests(path) => cluster.watch_files(watching, path)?,
@@ -128,6 +145,12 @@ impl Cluster {
     /// Whether everything has been listed once.
     pub fn is_synced(&self) -> bool {
         self.states.iter().all(|state| state.is_synced())
+    }
+
+    /// Whether everything has been listed once, and changes arrive as they are made: no watch has failed without
+    /// having been taken up again.
+    pub fn is_current(&self) -> bool {
+        self.is_synced() && self.contact.is_there()
     }
 
     /// Waits until everything has been listed once, at most for `patience`; says whether it has.
@@ -147,6 +170,15 @@ impl Cluster {
         true
     }
 
+    /// Waits until the cluster is known as it is now, at most for `patience`; says whether it is.
+    pub async fn wait_current(&self, patience: Duration) -> bool {
+        let start = Instant::now();
+        while !self.is_current() && start.elapsed() < patience {
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.is_current()
+    }
+
     fn watch_api(
         &mut self,
         watching: &Watching,
@@ -154,13 +186,19 @@ impl Cluster {
         registry: &Arc<Registry>,
         metrics: &ClusterMetrics,
     ) -> Result<(), ClusterError> {
-        let connecting = client::connect(access, watching.max_inflight, registry);
+        let connecting = client::connect(access, watching.max_inflight, registry, Some(Arc::clone(&self.contact)));
         // Only files are read here; tokio's blocking sections are for just that.
         let runtime = tokio::runtime::Handle::current();
         let client = tokio::task::block_in_place(|| runtime.block_on(connecting))?;
         let labels = Scope { labels: watching.labels.clone(), fields: None };
         let namespaces = Scope { labels: watching.namespace_labels.clone(), fields: None };
         let quiet = Arc::new(Quiet);
+        let living = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown";
+        if let Some(node) = &watching.node {
+            let fields = Some(format!("spec.nodeName={node},{living}"));
+            self.watch::<WatchedPod>(&client, Scope { fields, ..labels }, metrics, quiet);
+            return Ok(());
+        }
         self.watch::<WatchedNamespace>(&client, namespaces, metrics, Arc::clone(&quiet) as _);
         self.watch::<WatchedService>(&client, labels.clone(), metrics, Arc::clone(&quiet) as _);
         if watching.endpoints {
@@ -168,8 +206,7 @@ impl Cluster {
             self.watch::<WatchedSlice>(&client, labels.clone(), metrics, delay);
         }
         if watching.pods {
-            let fields = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown".to_owned();
-            let scope = Scope { fields: Some(fields), ..labels };
+            let scope = Scope { fields: Some(living.to_owned()), ..labels };
             self.watch::<WatchedPod>(&client, scope, metrics, Arc::clone(&quiet) as _);
         }
         if watching.multicluster {
@@ -188,7 +225,14 @@ impl Cluster {
         let state = Arc::new(State::default());
         self.states.push(Arc::clone(&state));
         let restarts = metrics.restarts(K::RESOURCE);
-        let keeping = watch::keep(client.clone(), scope, Arc::clone(&self.index), state, restarts, observer);
+        let keeping = watch::keep(
+            client.clone(),
+            scope,
+            Arc::clone(&self.index),
+            (state, Arc::clone(&self.contact)),
+            restarts,
+            observer,
+        );
         self.tasks.push(tokio::spawn(keeping));
     }
 

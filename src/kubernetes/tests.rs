@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::{
     index::{Index, Indexed},
     manifests::{Objects, Selection},
-    object::{WatchedNamespace, WatchedService, WatchedSlice},
+    object::{WatchedNamespace, WatchedPod, WatchedService, WatchedSlice},
 };
 use crate::versions::Seen;
 
@@ -212,4 +212,77 @@ fn a_slice_of_a_thousand_endpoints_is_found_by_each_address() {
             .count(),
         1
     );
+}
+
+/// Who has the address 10.244.0.1, with these pods applied in order: `name namespace created flags`.
+#[test]
+fn of_pods_with_one_address_the_newest_that_lives_has_it() {
+    for (pods, owners) in [
+        (&["a one 10"][..], "one"),
+        (&["a one 10", "b two 20"], "two"),
+        (&["b two 20", "a one 10"], "two"),
+        (&["a one 10", "b two 20 deleting"], "one"),
+        (&["a one 10 deleting"], "one"),
+        (&["a one 10", "b two 20 ended"], "one"),
+        (&["a one 10 host", "b two 20 host"], "one two"),
+        (&["a one 10 host", "b two 5"], "two"),
+        (&["a one 10 ended"], ""),
+        (&["a one 10", "a one 10 deleting", "a one 10 ended"], ""),
+    ] {
+        let index = Index::new();
+        for text in pods {
+            pod(text, &index);
+        }
+        let address = IpAddr::from([10, 244, 0, 1]);
+        let found: Vec<&str> =
+            ["one", "two"].into_iter().filter(|namespace| index.is_client(namespace.as_bytes(), address)).collect();
+        assert_eq!(found.join(" "), owners, "{pods:?}");
+        assert!(!index.is_client(b"one", IpAddr::from([10, 244, 0, 2])));
+    }
+}
+
+/// A pod that is first heard of while it is being deleted is not kept, so that it is applied alive before.
+fn pod(text: &str, index: &Index) {
+    let words: Vec<&str> = text.split(' ').collect();
+    let made = |deleting: bool| -> WatchedPod {
+        let phase = if words.contains(&"ended") { "Succeeded" } else { "Running" };
+        let deletion = if deleting { ", deletionTimestamp: \"2026-01-01T00:00:00Z\"" } else { "" };
+        let text = format!(
+            "{{metadata: {{name: {}, namespace: {}, creationTimestamp: \"2026-01-01T00:00:{:0>2}Z\"{deletion}}}, \
+             spec: {{hostNetwork: {}}}, status: {{phase: {phase}, podIP: 10.244.0.1}}}}",
+            words[0],
+            words[1],
+            words[2],
+            words.contains(&"host")
+        );
+        serde_yaml::from_str(&text).unwrap()
+    };
+    made(false).apply(index, 1);
+    if words.contains(&"deleting") {
+        made(true).apply(index, 2);
+    }
+}
+
+#[test]
+fn the_serial_of_the_outside_moves_with_what_is_seen_there() {
+    let made = |spec: &str, ingress: &str| -> WatchedService {
+        let text = format!(
+            "{{metadata: {{name: a, namespace: one}}, spec: {{clusterIP: 10.96.0.1, {spec}}}, \
+             status: {{loadBalancer: {{ingress: [{ingress}]}}}}}}"
+        );
+        serde_yaml::from_str(&text).unwrap()
+    };
+    let index = Index::new();
+    let serials = || (index.local.serial(&mut Seen::default()), index.local.external_serial());
+    let owners = |text: &str| index.local.services_at(text.parse().unwrap()).len();
+    made("ports: [{port: 80}]", "").apply(&index, 1);
+    assert_eq!(serials(), (1, 0), "nothing of it is outside");
+    made("ports: [{port: 80}], externalIPs: [192.0.2.1]", "{ip: 192.0.2.1}, {ip: 192.0.2.2}").apply(&index, 2);
+    assert_eq!(serials(), (1, 2), "nothing has changed inside");
+    assert_eq!((owners("192.0.2.1"), owners("192.0.2.2"), owners("192.0.2.3")), (1, 1, 0));
+    made("ports: [{port: 81}], externalIPs: [192.0.2.3]", "{hostname: lb.test}").apply(&index, 3);
+    assert_eq!(serials(), (3, 3), "ports are seen on both sides");
+    assert_eq!((owners("192.0.2.1"), owners("192.0.2.2"), owners("192.0.2.3")), (0, 0, 1));
+    made("ports: [{port: 81}]", "").delete(&index, 4);
+    assert_eq!((serials(), owners("192.0.2.3")), ((4, 4), 0));
 }

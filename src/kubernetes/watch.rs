@@ -16,7 +16,10 @@ use kube::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use super::index::{Index, Indexed};
+use super::{
+    client::Contact,
+    index::{Index, Indexed},
+};
 use crate::metrics::Counter;
 
 /// Objects of one page of a list.
@@ -68,13 +71,13 @@ pub(super) async fn keep<K>(
     client: Client,
     scope: Scope,
     index: Arc<Index>,
-    state: Arc<State>,
+    (state, contact): (Arc<State>, Arc<Contact>),
     restarts: Counter,
     observer: Arc<dyn Observer<K>>,
 ) where
     K: Indexed,
 {
-    let mut keeper = Keeper { index, state, restarts, observer, trouble: Trouble::default() };
+    let mut keeper = Keeper { index, state, contact, restarts, observer, trouble: Trouble::default() };
     let mut strategy = InitialListStrategy::StreamingList;
     loop {
         let config = watcher::Config {
@@ -93,6 +96,7 @@ pub(super) async fn keep<K>(
 struct Keeper<K: Indexed> {
     index: Arc<Index>,
     state: Arc<State>,
+    contact: Arc<Contact>,
     restarts: Counter,
     observer: Arc<dyn Observer<K>>,
     trouble: Trouble,
@@ -121,6 +125,7 @@ impl<K: Indexed> Keeper<K> {
                     if streaming && refuses_streaming(&error) {
                         return;
                     }
+                    self.contact.lose();
                     let pause = self.trouble.report(K::RESOURCE, &error);
                     sleep(pause).await;
                 }

@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod any;
 pub mod auto;
+pub mod autopath;
 pub mod bind;
 pub mod bufsize;
 pub mod cache;
@@ -16,6 +17,7 @@ pub mod forward;
 pub mod header;
 pub mod health;
 pub mod hosts;
+pub mod k8s_external;
 pub mod kubernetes;
 pub mod loadbalance;
 pub mod local;
@@ -64,6 +66,7 @@ pub const DIRECTIVES: &[Directive] = &[
     chaos::DIRECTIVE,       // names of this server itself
     loadbalance::DIRECTIVE, // shuffles hits of the cache too
     rewrite::DIRECTIVE,     // answers are kept under the question that is in force
+    autopath::DIRECTIVE,    // its answers are one client's: the cache below keeps the names of the list instead
     acl::DIRECTIVE,         // who may not ask gets nothing from the cache either
     cache::DIRECTIVE,       // keeps what those below answer
     header::DIRECTIVE,      // its flags are kept by the cache
@@ -71,6 +74,7 @@ pub const DIRECTIVES: &[Directive] = &[
     template::DIRECTIVE,    // answers by rule go before answers by data
     transfer::DIRECTIVE,    // asks those below for whole zones
     hosts::DIRECTIVE,       // an operator's own names go before the cluster's
+    k8s_external::DIRECTIVE, // names and addresses outside of the cluster, before those inside
     kubernetes::DIRECTIVE,  // the cluster's names go before the world's
     file::DIRECTIVE,        // names by hand go before the world's
     auto::DIRECTIVE,        // as file

@@ -24,11 +24,11 @@ use crate::{
     },
     corefile::{self, Corefile, Error, Errors, Key, Scheme, Token},
     metrics::Registry,
-    wire::{Name, Rcode, Response},
+    wire::{Name, Question, Rcode, Response},
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 26] = [
+const NOT_YET: [&str; 24] = [
     "geoip",
     "proxyproto",
     "quic",
@@ -41,13 +41,11 @@ const NOT_YET: [&str; 26] = [
     "dnstap",
     "siit",
     "tsig",
-    "autopath",
     "dnssec",
     "tls",
     "route53",
     "azure",
     "clouddns",
-    "k8s_external",
     "etcd",
     "grpc",
     "erratic",
@@ -294,6 +292,14 @@ impl Drop for Site {
 }
 
 impl Inquire for Site {
+    fn share_block(&self, cx: &Context, other: &Question) -> bool {
+        let routes = &self.routes[usize::from(cx.place.listener)];
+        let block = |cx: &Context| routes.find(cx).map(|target| Arc::as_ptr(&target.chain));
+        let mut instead = cx.clone();
+        instead.query.question = other.clone();
+        block(cx) == block(&instead)
+    }
+
     fn inquire(&self, mut cx: Context) -> Waiting<Option<Response>> {
         let target: Option<Target> = self.target(&cx).cloned();
         Box::pin(async move {

@@ -1,8 +1,10 @@
-//! The nameservers of a file in the format of resolv.conf.
+//! The nameservers and the search list of a file in the format of resolv.conf.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use nix::net::if_::if_nametoindex;
+
+use crate::wire::Name;
 
 /// The addresses of its `nameserver` lines, each once, on port 53. One in a zone that this host does not have is
 /// left out.
@@ -19,6 +21,21 @@ pub fn nameservers(text: &str) -> Vec<SocketAddr> {
         if let Some(address) = address.filter(|address| !found.contains(address)) {
             found.push(address);
         }
+    }
+    found
+}
+
+/// The search list: that of the last `search` or `domain` line. What is no domain name is left out.
+pub fn search_list(text: &str) -> Vec<Name> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let most = match words.next() {
+            Some("search") => usize::MAX,
+            Some("domain") => 1,
+            _ => continue,
+        };
+        found = words.take(most).filter_map(|word| Name::parse(&word.to_ascii_lowercase()).ok()).collect();
     }
     found
 }
@@ -45,6 +62,20 @@ mod tests {
                     nameserver fe80::1%no-such-zone\noptions ndots:5\n";
         let expected: Vec<SocketAddr> = ["10.0.0.1:53", "[fe80::1%7]:53"].iter().map(|a| a.parse().unwrap()).collect();
         assert_eq!(nameservers(text), expected);
+    }
+
+    #[test]
+    fn the_last_search_line_counts() {
+        for (text, names) in [
+            ("nameserver 10.0.0.1\n", vec![]),
+            ("search a.test b.test.\n", vec!["a.test.", "b.test."]),
+            ("search a.test\nsearch B.test c..d\n", vec!["b.test."]),
+            ("search a.test b.test\ndomain c.test d.test\n", vec!["c.test."]),
+            ("#search a.test\noptions ndots:5\n", vec![]),
+        ] {
+            let expected: Vec<Name> = names.iter().map(|name| Name::parse(name).unwrap()).collect();
+            assert_eq!(search_list(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl From<Wire> for WatchedImport {
             name: metadata.name().to_ascii_lowercase().into(),
             kind,
             ports,
+            external: None,
         };
         Self { meta: metadata, service }
     }

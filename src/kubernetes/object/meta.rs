@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
@@ -14,6 +15,8 @@ pub struct Meta {
     pub last_change: Option<String>,
     /// The object is being deleted.
     pub terminating: bool,
+    /// When it was made, Unix time in seconds; 0 if that is not said.
+    pub created: i64,
 }
 
 impl Meta {
@@ -35,6 +38,7 @@ struct Wire {
     namespace: Option<String>,
     resource_version: Option<String>,
     deletion_timestamp: Option<String>,
+    creation_timestamp: Option<String>,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<Annotations>,
 }
@@ -58,6 +62,7 @@ impl<'de> Deserialize<'de> for Meta {
             standard,
             labels: wire.labels.unwrap_or_default(),
             last_change: wire.annotations.and_then(|annotations| annotations.last_change),
+            created: wire.creation_timestamp.and_then(|text| text.parse().ok()).map_or(0, Timestamp::as_second),
             terminating: wire.deletion_timestamp.is_some(),
         })
     }

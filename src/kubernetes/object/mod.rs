@@ -17,7 +17,7 @@ pub use import::WatchedImport;
 pub use meta::Meta;
 pub use namespace::WatchedNamespace;
 pub use pod::{Pod, WatchedPod};
-pub use service::{Port, Service, ServiceKind, WatchedService};
+pub use service::{External, Port, Service, ServiceKind, WatchedService};
 
 /// An API kind that can be watched and kept.
 pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static {

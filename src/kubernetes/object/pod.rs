@@ -12,6 +12,7 @@ pub struct WatchedPod {
     addresses: Box<[IpAddr]>,
     /// It has ended, or nobody knows how it is.
     over: bool,
+    host_network: bool,
 }
 
 watched!(WatchedPod, k8s_openapi::NamespaceResourceScope, "Pod", "pods", "", "v1", "pods");
@@ -27,13 +28,27 @@ pub struct Pod {
     pub addresses: Box<[IpAddr]>,
     /// Its labels, if somebody wants them.
     pub labels: Box<[(Box<str>, Box<str>)]>,
+    /// Its addresses are those of its node, which other pods have too.
+    pub host_network: bool,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// When it was made, Unix time in seconds.
+    pub created: i64,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Wire {
     metadata: Meta,
+    spec: Spec,
     status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    #[serde(rename = "hostNetwork")]
+    host_network: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -53,14 +68,14 @@ struct PodIp {
 }
 
 impl From<Wire> for WatchedPod {
-    fn from(Wire { metadata, status }: Wire) -> Self {
+    fn from(Wire { metadata, spec, status }: Wire) -> Self {
         let all = status.pod_ips.unwrap_or_default().into_iter().filter_map(|entry| entry.ip);
         let mut addresses: Vec<IpAddr> =
             status.pod_ip.into_iter().chain(all).filter_map(|ip| ip.parse().ok()).collect();
         addresses.sort_unstable();
         addresses.dedup();
         let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed" | "Unknown"));
-        Self { meta: metadata, addresses: addresses.into(), over }
+        Self { meta: metadata, addresses: addresses.into(), over, host_network: spec.host_network == Some(true) }
     }
 }
 
@@ -79,6 +94,9 @@ impl WatchedPod {
             name: self.meta.name().into(),
             addresses: self.addresses.clone(),
             labels: labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
+            host_network: self.host_network,
+            terminating: self.meta.terminating,
+            created: self.meta.created,
         })
     }
 }

@@ -25,6 +25,17 @@ pub struct Service {
     pub kind: ServiceKind,
     /// The ports; a service without any has one without name and number.
     pub ports: Box<[Port]>,
+    /// How it is reached from outside of the cluster, if it is.
+    pub external: Option<Box<External>>,
+}
+
+/// How a service is reached from outside of the cluster: `externalIPs`, and what its load balancer has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct External {
+    /// Addresses; one that stands in both lists is here twice, and counts twice for the weights of SRV.
+    pub addresses: Box<[IpAddr]>,
+    /// Names of load balancers, each once.
+    pub names: Box<[Box<str>]>,
 }
 
 /// How a service is answered.
@@ -54,6 +65,26 @@ pub struct Port {
 struct Wire {
     metadata: Meta,
     spec: Spec,
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LoadBalancer {
+    ingress: Option<Vec<Ingress>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Ingress {
+    ip: Option<String>,
+    hostname: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -66,6 +97,8 @@ struct Spec {
     #[serde(rename = "type")]
     kind: Option<String>,
     external_name: Option<String>,
+    #[serde(rename = "externalIPs")]
+    external_ips: Option<Vec<String>>,
     ports: Option<Vec<WirePort>>,
 }
 
@@ -97,8 +130,25 @@ pub(super) fn kept_ports(ports: Option<Vec<WirePort>>) -> Box<[Port]> {
     if ports.is_empty() { Box::new([Port { name: "".into(), protocol: "".into(), number: None }]) } else { ports }
 }
 
+fn external(addresses: Option<Vec<String>>, ingress: Option<Vec<Ingress>>) -> Option<Box<External>> {
+    let mut texts = addresses.unwrap_or_default();
+    let mut names: Vec<Box<str>> = Vec::new();
+    for Ingress { ip, hostname } in ingress.unwrap_or_default() {
+        match (ip.filter(|ip| !ip.is_empty()), hostname) {
+            (Some(ip), _) => texts.push(ip),
+            (None, Some(name)) if !name.is_empty() && !names.iter().any(|known| **known == name) => {
+                names.push(name.into());
+            }
+            _ => {}
+        }
+    }
+    let addresses = texts.iter().filter_map(|text| text.parse().ok()).collect();
+    let external = External { addresses, names: names.into() };
+    (external != External::default()).then(|| Box::new(external))
+}
+
 impl From<Wire> for WatchedService {
-    fn from(Wire { metadata, spec }: Wire) -> Self {
+    fn from(Wire { metadata, spec, status }: Wire) -> Self {
         let addresses =
             spec.cluster_ips.filter(|all| !all.is_empty()).unwrap_or_else(|| Vec::from_iter(spec.cluster_ip));
         let kind = if spec.kind.as_deref() == Some("ExternalName") {
@@ -113,6 +163,7 @@ impl From<Wire> for WatchedService {
             name: metadata.name().to_ascii_lowercase().into(),
             kind,
             ports: kept_ports(spec.ports),
+            external: external(spec.external_ips, status.load_balancer.ingress),
         };
         Self { meta: metadata, service }
     }

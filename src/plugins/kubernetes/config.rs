@@ -4,7 +4,7 @@ use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
     kubernetes::{
-        Access, Cluster, Selector, Source, Watching,
+        Access, Cluster, Selector, Served, Source, Watching,
         answer::{PodMode, Policy},
     },
     wire::Name,
@@ -102,6 +102,7 @@ impl Config {
                 pod_labels: false,
                 multicluster: false,
                 max_inflight: 0,
+                node: None,
             },
         };
         let mut reach = Reach::default();
@@ -273,7 +274,6 @@ impl Build for Config {
                 tracing::warn!(target: "plugin/kubernetes", "{text}");
             }
         });
-        let server = block.server();
         let zones = ZoneSet::new(self.zones);
         block.label_source(super::labels::ClusterLabels::new(&zones, &self.policy, &cluster));
         let live = super::source::LiveZones {
@@ -283,6 +283,13 @@ impl Build for Config {
         };
         block.sources().add(live.clone());
         block.task(live.announce(block.sources()));
+        let served = Served {
+            cluster: std::sync::Arc::clone(&cluster),
+            zones: zones.iter().copied().collect(),
+            policy: self.policy.clone(),
+        };
+        block.offered().give(served);
+        let server = block.server();
         block.link(super::Kubernetes {
             zones,
             policy: self.policy,
