@@ -2,12 +2,15 @@
 CARGO ?= cargo
 PORT ?= 1053
 
-.PHONY: run test lint e2e bench tools namespaces
+.PHONY: run release test lint e2e bench tools namespaces
 
 ## Serve the sample cluster on 127.0.0.1, no Kubernetes needed.
-run: tools
-	$(CARGO) build --release
+run: tools release
 	@sh examples/run.sh target/release/seamark $(PORT)
+
+## The program that people run: alone in its image, without a shared library.
+release:
+	$(CARGO) rustc --release --bin seamark -- -C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs
 
 ## Unit tests and black-box tests of the real binary.
 test: tools
@@ -20,11 +23,11 @@ lint:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; else echo "cargo-deny is not installed: licences not checked"; fi
 
 ## A real API server, restarts and reloads under load, side by side with CoreDNS; the node cache in network namespaces (root).
-e2e: tools namespaces
+e2e: tools namespaces release
 	@sh tests/e2e/run.sh
 
 ## Queries a second and CPU per query beside CoreDNS.
-bench: tools
+bench: tools release
 	@sh benches/run.sh
 
 namespaces:

@@ -9,5 +9,5 @@ command -v unbound >/dev/null || { apt-get update -qq && apt-get install -y -qq 
 (cd tests/apiserver && go build -o ../../target/e2e/apiserver .)
 [ -x target/e2e/coredns ] || GOBIN="$PWD/target/e2e" go install github.com/coredns/coredns@v1.15.0
 cc -O2 -o target/e2e/floor benches/floor.c
-COREDNS="$PWD/target/e2e/coredns" FLOOR="$PWD/target/e2e/floor" \
-    cargo test --release --test blackbox -- --ignored --nocapture --exact bench::cpu_per_query
+SEAMARK="$PWD/target/release/seamark" COREDNS="$PWD/target/e2e/coredns" FLOOR="$PWD/target/e2e/floor" \
+    cargo test --test blackbox -- --ignored --nocapture --exact bench::cpu_per_query

@@ -7,5 +7,6 @@ mkdir -p target/e2e
 if [ ! -x target/e2e/coredns ]; then
     GOBIN="$PWD/target/e2e" go install github.com/coredns/coredns@v1.15.0
 fi
-# The program under load is the one that people run.
-COREDNS="$PWD/target/e2e/coredns" cargo test --release --test blackbox -- --ignored --skip bench:: --test-threads=1 --nocapture
+# The program under load is the one that people run, as `make release` has built it.
+SEAMARK="$PWD/target/release/seamark" COREDNS="$PWD/target/e2e/coredns" \
+    cargo test --test blackbox -- --ignored --skip bench:: --test-threads=1 --nocapture

@@ -25,6 +25,11 @@ pub(crate) fn subject() -> PathBuf {
     std::env::var_os("SUBJECT").map_or_else(|| program().to_owned(), PathBuf::from)
 }
 
+/// Whether [`program`] is the one that people run: what it needs says something.
+pub(crate) fn is_as_released() -> bool {
+    std::env::var_os("SEAMARK").is_some()
+}
+
 /// The program of this project: that of SEAMARK, as `make e2e` has built it for people, or the one that was built with the
 /// tests.
 pub(crate) fn program() -> &'static Path {
