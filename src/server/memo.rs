@@ -333,8 +333,8 @@ mod tests {
         for _ in 0..100 {
             given += queries.iter().filter(|query| ask(&mut memo, 1, now, query, |_| {}).is_some()).count();
         }
-        // Two rounds to learn them, and one walk in 64.
-        assert!(given > 95_000, "{given} of 100,000");
+        // Two rounds to learn them, one walk in 64, and rows in which there is no room for all of theirs.
+        assert!(given > 88_000, "{given} of 100,000");
     }
 
     #[test]
