@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const SECONDS: &str = "5";
 /// The core of the server, and that of dnsperf and the upstream.
 const CORES: [&str; 2] = ["0", "1"];
@@ -232,9 +232,17 @@ fn cpu_per_query() {
             }
         }
     }
-    println!("medians of {ROUNDS} rounds, us CPU per query:");
-    for ((kind, name), mut figures) in figures {
-        figures.sort_by(f64::total_cmp);
-        println!("{kind:16} {name:16} {:6.2}  ({:.2} to {:.2})", figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1]);
+    // What a machine gives changes from minute to minute: a program is compared with the floor of the same round.
+    println!("medians of {ROUNDS} rounds, us CPU per query, and as a multiple of the floor of the same round:");
+    for ((kind, name), used) in &figures {
+        let middle = |mut figures: Vec<f64>| {
+            figures.sort_by(f64::total_cmp);
+            (figures[ROUNDS / 2], figures[0], figures[ROUNDS - 1])
+        };
+        let (median, least, most) = middle(used.clone());
+        let floor = figures.get(&(*kind, "floor"));
+        let multiple = floor.map(|floor| middle(used.iter().zip(floor).map(|(used, floor)| used / floor).collect()).0);
+        let multiple = multiple.map(|multiple| format!("  {multiple:.2} x floor")).unwrap_or_default();
+        println!("{kind:16} {name:16} {median:6.2}  ({least:.2} to {most:.2}){multiple}");
     }
 }
