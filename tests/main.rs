@@ -1,5 +1,6 @@
 //! Black-box tests: the real binary, asked with `dig`. Those marked as ignored need what `make e2e` builds.
 
+mod again;
 mod autoscale;
 mod bench;
 mod check;
