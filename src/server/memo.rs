@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Places of a thread, in rows of [`ROW`].
-const PLACES: usize = 2560;
+const PLACES: usize = 2048;
 /// An answer may stand in any place of one row, whose tags fill a cache line.
 const ROW: usize = 16;
 /// Longer queries and answers take the way along the chain; a thread keeps 2 MiB at most.
