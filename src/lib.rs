@@ -5,7 +5,7 @@
 //!
 //! server/udp.rs      bytes in                        kubernetes/watch.rs      list + watch, pause, list again
 //!   wire/query.rs    header, question, EDNS            kubernetes/object/*    keep only what answers need
-//!   server/route.rs  longest zone → its chain          kubernetes/index.rs    by service, address, pod, namespace
+//!   server/route.rs  longest zone → its chain          kubernetes/index/      by service, address, pod, namespace
 //!   chain/walk.rs    forward until somebody answers,      ▲
 //!                    back through those it passed         │
 //!     plugins/cache/       kept? answer                   │

@@ -174,9 +174,9 @@ pub(super) enum EndpointFilter {
 
 /// One address with one port of what was found: the unit that weights are counted in.
 pub(super) struct Entry<'a> {
-    pub(super) address: IpAddr,
+    pub(super) slice: &'a Slice,
+    pub(super) endpoint: Endpoint<'a>,
     pub(super) port: Option<u16>,
-    pub(super) endpoint: Option<(&'a Slice, &'a Endpoint)>,
 }
 
 impl<'a> Asking<'a> {
@@ -344,25 +344,21 @@ impl Asking<'_> {
         ports: &'s PortFilter,
     ) -> impl Iterator<Item = Entry<'s>> + 's {
         slices.iter().flat_map(move |slice| {
-            let endpoints = slice.endpoints.iter().filter(move |endpoint| self.matches(slice, endpoint, filter));
+            let endpoints = slice.endpoints.iter().filter(move |endpoint| self.matches(slice, *endpoint, filter));
             endpoints.flat_map(move |endpoint| {
-                let addresses =
-                    endpoint.addresses.iter().filter(move |ip| self.address_matches(endpoint, **ip, filter));
-                addresses.flat_map(move |&address| {
-                    slice.ports.iter().filter(|port| ports.takes(port)).map(move |port| Entry {
-                        address,
-                        port: port.number,
-                        endpoint: Some((&**slice, endpoint)),
-                    })
+                slice.ports.iter().filter(|port| ports.takes(port)).map(move |port| Entry {
+                    slice,
+                    endpoint,
+                    port: port.number,
                 })
             })
         })
     }
 
-    fn matches(&self, slice: &Slice, endpoint: &Endpoint, filter: &EndpointFilter) -> bool {
+    fn matches(&self, slice: &Slice, endpoint: Endpoint<'_>, filter: &EndpointFilter) -> bool {
         match filter {
             EndpointFilter::All => true,
-            EndpointFilter::Zone(zone) => endpoint.zone.as_deref().map(str::as_bytes) == Some(zone.as_slice()),
+            EndpointFilter::Zone(zone) => endpoint.zone.map(str::as_bytes) == Some(zone.as_slice()),
             EndpointFilter::Named(name, cluster) => {
                 let cluster_fits =
                     cluster.is_none() || slice.cluster.as_deref().map(str::as_bytes) == cluster.as_deref();
@@ -371,49 +367,36 @@ impl Asking<'_> {
         }
     }
 
-    /// An endpoint without a host name has a name for each of its addresses.
-    fn address_matches(&self, endpoint: &Endpoint, address: IpAddr, filter: &EndpointFilter) -> bool {
-        match filter {
-            EndpointFilter::Named(name, _) if self.known_name(endpoint).is_none() => {
-                dashed(&address.to_string()).as_bytes() == name.as_slice()
-            }
-            _ => true,
+    fn is_named(&self, endpoint: Endpoint<'_>, name: &[u8]) -> bool {
+        match self.known_name(endpoint) {
+            Some(known) => known.as_bytes() == name,
+            // The text is made only for the one that it can be.
+            None => pod_address(name) == Some(endpoint.address) && own_label(endpoint.address).as_bytes() == name,
         }
-    }
-
-    fn is_named(&self, endpoint: &Endpoint, name: &[u8]) -> bool {
-        if let Some(known) = self.known_name(endpoint) {
-            return known.as_bytes() == name;
-        }
-        endpoint.addresses.iter().any(|address| dashed(&address.to_string()).as_bytes() == name)
     }
 
     /// The name of an endpoint that does not come from its address.
-    pub(super) fn known_name<'e>(&self, endpoint: &'e Endpoint) -> Option<&'e str> {
-        let pod = endpoint.target.as_deref().filter(|_| self.policy.endpoint_pod_names);
-        // A host name goes first, then the pod's; an oddly written address stands where host names do.
-        match endpoint.hostname.as_deref() {
-            Some(name) if !is_dashed_address(name, endpoint) => Some(name),
+    pub(super) fn known_name<'e>(&self, endpoint: Endpoint<'e>) -> Option<&'e str> {
+        let pod = endpoint.target.filter(|_| self.policy.endpoint_pod_names);
+        // A host name goes first, then the pod's; an address, oddly written, stands where host names do.
+        match endpoint.hostname {
+            Some(name) if pod_address(name.as_bytes()) != Some(endpoint.address) => Some(name),
             other => pod.or(other),
         }
     }
 
     /// The labels of an endpoint's own name, up to `svc`.
-    fn endpoint_labels(&self, slice: &Slice, endpoint: &Endpoint) -> Prefix {
+    fn endpoint_labels(&self, slice: &Slice, endpoint: Endpoint<'_>) -> Prefix {
         let made;
         let name = match self.known_name(endpoint) {
             Some(name) => name,
             None => {
-                made = endpoint.addresses.first().map(|address| dashed(&address.to_string())).unwrap_or_default();
+                made = own_label(endpoint.address);
                 &made
             }
         };
-        self.labels_of(name, slice)
-    }
-
-    fn labels_of(&self, name: &str, slice: &Slice) -> Prefix {
         let cluster = slice.cluster.as_deref().filter(|_| self.dialect.multicluster);
-        let labels = [Some(name), cluster, Some(&slice.service), Some(&slice.namespace), Some("svc")];
+        let labels = [Some(name), cluster, Some(slice.service.name()), Some(slice.service.namespace()), Some("svc")];
         Prefix::of(labels.into_iter().flatten().map(str::as_bytes))
     }
 
@@ -460,7 +443,7 @@ impl Asking<'_> {
             Found::Endpoints(slices, filter, ports) => {
                 // Not by `add`: a thousand endpoints would be compared with each other.
                 let mut seen = HashSet::new();
-                let entries = self.entries(slices, filter, ports).map(|entry| entry.address);
+                let entries = self.entries(slices, filter, ports).map(|entry| entry.endpoint.address);
                 let new = entries.filter(|&address| fits(address, kind) && seen.insert(address));
                 return new.map(|address| Record::new(owner.clone(), self.ttl, RData::address(address))).collect();
             }
@@ -483,8 +466,7 @@ impl Asking<'_> {
             }
             Found::Service(service, ports) => {
                 let ServiceKind::Addresses(addresses) = &service.kind else { return Default::default() };
-                let labels = [service.name.as_bytes(), service.namespace.as_bytes(), b"svc"];
-                let target = &NameRef::Under(Prefix::of(labels), tail);
+                let target = &NameRef::Under(service_labels(service), tail);
                 let matching = service.ports.iter().filter(|port| ports.takes(port));
                 let entries: Vec<_> = matching
                     .flat_map(|port| addresses.iter().map(move |&address| (target.clone(), port.number, address)))
@@ -494,13 +476,9 @@ impl Asking<'_> {
             Found::Endpoints(slices, filter, ports) => {
                 let entries: Vec<_> = self
                     .entries(slices, filter, ports)
-                    .filter_map(|entry| {
-                        let (slice, endpoint) = entry.endpoint?;
-                        let labels = match self.known_name(endpoint) {
-                            Some(name) => self.labels_of(name, slice),
-                            None => self.labels_of(&dashed(&entry.address.to_string()), slice),
-                        };
-                        Some((NameRef::Under(labels, tail), entry.port, entry.address))
+                    .map(|entry| {
+                        let labels = self.endpoint_labels(entry.slice, entry.endpoint);
+                        (NameRef::Under(labels, tail), entry.port, entry.endpoint.address)
                     })
                     .collect();
                 self.weighted(&entries)
@@ -540,21 +518,16 @@ impl Asking<'_> {
         let index = &self.index.local;
         let service = index.service_of(address, &mut self.seen.borrow_mut());
         if let Some(service) = service {
-            if !visible(&service.namespace) {
+            if !visible(service.key.namespace()) {
                 return Answer::Nowhere;
             }
-            let labels = [service.name.as_bytes(), service.namespace.as_bytes(), b"svc"];
-            return Answer::Here(live(Section::from_iter([pointer(&Prefix::of(labels))]), Section::new()));
+            return Answer::Here(live(Section::from_iter([pointer(&service_labels(&service))]), Section::new()));
         }
         let mut answer = Section::new();
         let slices = index.slices_of(address, &mut self.seen.borrow_mut());
-        for slice in slices.iter().filter(|slice| visible(&slice.namespace)) {
-            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.addresses.contains(&address)) {
-                let labels = match self.known_name(endpoint) {
-                    Some(name) => self.labels_of(name, slice),
-                    None => self.labels_of(&dashed(&address.to_string()), slice),
-                };
-                let record = pointer(&labels);
+        for slice in slices.iter().filter(|slice| visible(slice.service.namespace())) {
+            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.address == address) {
+                let record = pointer(&self.endpoint_labels(slice, endpoint));
                 if !answer.contains(&record) {
                     answer.push(record);
                 }
@@ -606,9 +579,14 @@ fn external_name(service: &Service) -> Option<Name> {
     }
 }
 
-/// Whether a stored name is only the odd spelling of the endpoint's address.
-fn is_dashed_address(name: &str, endpoint: &Endpoint) -> bool {
-    pod_address(name.as_bytes()).is_some_and(|address| endpoint.addresses.contains(&address))
+/// The labels of a service's name, up to `svc`.
+pub(super) fn service_labels(service: &Service) -> Prefix {
+    Prefix::of([service.key.name().as_bytes(), service.key.namespace().as_bytes(), b"svc"])
+}
+
+/// The name of an endpoint without one.
+fn own_label(address: IpAddr) -> String {
+    dashed(&address.to_string())
 }
 
 pub(super) const fn fits(address: IpAddr, kind: RecordType) -> bool {

@@ -1,6 +1,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
+    answer::service_labels,
     index::Index,
     object::{Endpoint, ServiceKind, Slice},
 };
@@ -41,7 +42,7 @@ pub(super) fn name_servers(
     above: usize,
     ttl: u32,
     seen: &mut Seen,
-    endpoint_labels: impl Fn(&Slice, &Endpoint) -> Prefix,
+    endpoint_labels: impl Fn(&Slice, Endpoint<'_>) -> Prefix,
 ) -> (Section, Section) {
     let tail = above as u8;
     let mut targets: Vec<(Prefix, IpAddr)> = Vec::new();
@@ -72,20 +73,20 @@ fn in_front_of(
     index: &Index,
     slice: &Arc<Slice>,
     seen: &mut Seen,
-    endpoint_labels: impl Fn(&Slice, &Endpoint) -> Prefix,
+    endpoint_labels: impl Fn(&Slice, Endpoint<'_>) -> Prefix,
 ) -> Vec<(Prefix, IpAddr)> {
-    let Some(service) = index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes(), seen) else {
+    let Some(service) =
+        index.local.service(slice.service.namespace().as_bytes(), slice.service.name().as_bytes(), seen)
+    else {
         return Vec::new();
     };
     match &service.kind {
         ServiceKind::Addresses(addresses) => {
-            let labels = Prefix::of([service.name.as_bytes(), service.namespace.as_bytes(), b"svc"]);
+            let labels = service_labels(&service);
             addresses.iter().map(|&address| (labels.clone(), address)).collect()
         }
         ServiceKind::Headless => {
-            let each =
-                slice.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().map(move |ip| (endpoint, ip)));
-            each.map(|(endpoint, &address)| (endpoint_labels(slice, endpoint), address)).collect()
+            slice.endpoints.iter().map(|endpoint| (endpoint_labels(slice, endpoint), endpoint.address)).collect()
         }
         ServiceKind::External(_) => Vec::new(),
     }

@@ -174,11 +174,14 @@ impl View<'_> {
         }
         let mut found = Vec::new();
         for slice in slices {
-            let service =
-                self.index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes(), &mut Seen::default());
+            let service = self.index.local.service(
+                slice.service.namespace().as_bytes(),
+                slice.service.name().as_bytes(),
+                &mut Seen::default(),
+            );
             match service {
                 Some(service) if self.outside.headless && service.kind == ServiceKind::Headless => {
-                    found.extend(slice.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()));
+                    found.extend(slice.endpoints.addresses());
                 }
                 Some(service) => found.extend(addresses(&service)),
                 None => {}
@@ -192,12 +195,11 @@ impl View<'_> {
     /// The services that an address leads to.
     fn reverse(&self, address: IpAddr) -> Answer {
         let visible = |service: &Service| {
-            self.policy.namespaces.is_empty() || self.policy.namespaces.contains(service.namespace.as_bytes())
+            self.policy.namespaces.is_empty() || self.policy.namespaces.contains(service.key.namespace().as_bytes())
         };
         let services = self.index.local.services_at(address);
         let records = services.iter().filter(|service| visible(service)).map(|service| {
-            let labels = Prefix::of([service.name.as_bytes(), service.namespace.as_bytes()]);
-            let name = NameRef::Under(labels, 0).resolve(&self.outside.primary);
+            let name = NameRef::Under(labels(service), 0).resolve(&self.outside.primary);
             Record::of_question(self.outside.ttl, RData::Ptr(name.into()))
         });
         let answer: Section = records.collect();
@@ -237,13 +239,17 @@ impl View<'_> {
     }
 
     fn endpoints(&self, service: &Service, filter: &EndpointFilter, ports: &PortFilter) -> Vec<Entry> {
-        let slices =
-            self.index.local.slices(service.namespace.as_bytes(), service.name.as_bytes(), &mut Seen::default());
+        let slices = self.index.local.slices(
+            service.key.namespace().as_bytes(),
+            service.key.name().as_bytes(),
+            &mut Seen::default(),
+        );
         let entries = self.asking.entries(&slices, filter, ports).map(|entry| {
-            let known = entry.endpoint.and_then(|(_, endpoint)| self.asking.known_name(endpoint));
-            let name = known.map_or_else(|| dashed(&entry.address.to_string()).to_string(), str::to_owned);
-            let labels = Prefix::of([name.as_bytes(), service.name.as_bytes(), service.namespace.as_bytes()]);
-            Entry { host: Host::Address(entry.address, labels), port: entry.port }
+            let address = entry.endpoint.address;
+            let known = self.asking.known_name(entry.endpoint);
+            let name = known.map_or_else(|| dashed(&address.to_string()), str::to_owned);
+            let labels = Prefix::of([&name, service.key.name(), service.key.namespace()].map(str::as_bytes));
+            Entry { host: Host::Address(address, labels), port: entry.port }
         });
         entries.collect()
     }
@@ -319,9 +325,14 @@ fn addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
     service.external.iter().flat_map(|external| external.addresses.iter().copied())
 }
 
+/// The labels of a service's name outside.
+fn labels(service: &Service) -> Prefix {
+    Prefix::of([service.key.name().as_bytes(), service.key.namespace().as_bytes()])
+}
+
 /// Each address and name of a service with each of its ports that match.
 fn outer(service: &Service, external: &External, ports: &PortFilter) -> Vec<Entry> {
-    let labels = Prefix::of([service.name.as_bytes(), service.namespace.as_bytes()]);
+    let labels = labels(service);
     let numbers: SmallVec<[Option<u16>; 4]> =
         service.ports.iter().filter(|port| ports.takes(port)).map(|port| port.number).collect();
     let each = |host: &dyn Fn() -> Host| -> SmallVec<[Entry; 4]> {

@@ -77,12 +77,9 @@ impl Observer<WatchedSlice> for SliceDelay {
             tracing::warn!(target: "plugin/kubernetes", slice = object.trimmed().name(), "bad last-change-trigger-time `{text}`");
             return;
         };
-        let Some(slice) = object.local() else { return };
-        let Some(service) =
-            self.index.local.service(slice.namespace.as_bytes(), slice.service.as_bytes(), &mut Seen::default())
-        else {
-            return;
-        };
+        let Some(key) = object.local_service() else { return };
+        let (namespace, name) = (key.namespace().as_bytes(), key.name().as_bytes());
+        let Some(service) = self.index.local.service(namespace, name, &mut Seen::default()) else { return };
         let kind = match service.kind {
             ServiceKind::Headless => "headless_with_selector",
             _ => "cluster_ip",

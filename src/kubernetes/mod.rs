@@ -3,7 +3,7 @@
 //! ```text
 //!   watch.rs       list + watch, pause, list again      manifests.rs   the same from files
 //!     object/      keep only what answers need
-//!       index.rs   by service, address, pod, namespace
+//!       index/     by service, address, pod, namespace
 //!   grammar.rs     name → Lookup, labels.rs: Lookup → labels
 //!     answer.rs    Lookup + index → records
 //!       apex.rs    SOA, NS, dns-version
@@ -41,6 +41,7 @@ use tokio::{
 pub use client::{Access, ClientError};
 pub use labels::label;
 pub use manifests::Selection;
+pub use object::Details;
 pub use selector::Selector;
 
 use crate::{metrics::Registry, wire::Name};
@@ -64,8 +65,8 @@ pub struct Watching {
     pub endpoints: bool,
     /// Watch pods.
     pub pods: bool,
-    /// Keep the labels of pods.
-    pub pod_labels: bool,
+    /// What to keep for the sake of some answers.
+    pub details: Details,
     /// Watch imported services.
     pub multicluster: bool,
     /// How many requests to the API server may be under way; 0 = any number.
@@ -127,7 +128,7 @@ impl Cluster {
     /// # Errors
     /// Something on disk is missing or wrong. An API server that does not answer is none: it is tried again.
     pub fn start(watching: &Watching, registry: &Arc<Registry>) -> Result<Self, ClusterError> {
-        let index = Arc::new(Index::with_pod_labels(watching.pod_labels));
+        let index = Arc::new(Index::new(watching.details));
         let metrics = ClusterMetrics::register(registry, &index);
         let mut cluster = Self { index, states: Vec::new(), contact: Arc::default(), tasks: Vec::new() };
         match &watching.source {

@@ -38,7 +38,7 @@ fn picture(index: &Index) -> String {
             .local
             .slices(b"one", name.as_bytes(), &mut Seen::default())
             .iter()
-            .map(|slice| slice.endpoints.iter().map(|e| format!("{:?}", e.addresses)).collect::<String>())
+            .map(|slice| slice.endpoints.addresses().map(|address| format!("{address} ")).collect::<String>())
             .collect();
         slices.sort();
         lines.push(format!(
@@ -48,12 +48,13 @@ fn picture(index: &Index) -> String {
     }
     for last in 0..8u8 {
         for address in [IpAddr::from([10, 96, 0, last]), IpAddr::from([10, 244, 0, last])] {
-            let owner = index.local.service_of(address, &mut Seen::default()).map(|service| service.name.clone());
+            let owner =
+                index.local.service_of(address, &mut Seen::default()).map(|service| service.key.name().to_owned());
             let mut slices: Vec<_> = index
                 .local
                 .slices_of(address, &mut Seen::default())
                 .iter()
-                .map(|slice| slice.service.clone())
+                .map(|slice| slice.service.name().to_owned())
                 .collect();
             slices.sort();
             lines.push(format!("{address}: {owner:?} {slices:?}"));
@@ -71,7 +72,7 @@ fn the_index_is_that_of_the_final_set() {
         (seed >> 8) % below
     };
     for _ in 0..200 {
-        let index = Index::new();
+        let index = Index::default();
         let mut services: BTreeMap<String, String> = BTreeMap::new();
         let mut slices: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
         for now in 1..60 {
@@ -104,7 +105,7 @@ fn the_index_is_that_of_the_final_set() {
                 }
             }
         }
-        let fresh = Index::new();
+        let fresh = Index::default();
         relist(&fresh, &services, &slices, 1);
         assert_eq!(picture(&index), picture(&fresh), "{services:?} {slices:?}");
     }
@@ -131,7 +132,7 @@ fn relist(
 
 #[test]
 fn the_serial_moves_only_when_something_changes() {
-    let index = Index::new();
+    let index = Index::default();
     assert_eq!(index.local.serial(&mut Seen::default()), 0);
     service("a", "10.96.0.1").apply(&index, 100);
     assert_eq!(index.local.serial(&mut Seen::default()), 100);
@@ -175,7 +176,7 @@ metadata: {name: other}
 ";
     let mut objects = Objects::default();
     objects.add("text", text).unwrap();
-    let index = Index::new();
+    let index = Index::default();
     objects.apply(&index, &ALL, 1);
     assert!(index.local.service(b"one", b"upper", &mut Seen::default()).is_some(), "names are in small letters");
     assert!(!index.local.has_endpoint(b"one", b"odd", &mut Seen::default()));
@@ -201,7 +202,7 @@ fn wrong_yaml_names_its_line() {
 fn a_slice_of_a_thousand_endpoints_is_found_by_each_address() {
     let addresses: Vec<String> = (0..1000).map(|n| format!("10.{}.{}.1", n / 250, n % 250)).collect();
     let texts: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let index = Index::new();
+    let index = Index::default();
     slice("big", "big", &texts).apply(&index, 1);
     assert!(texts.iter().all(|text| index.local.slices_of(text.parse().unwrap(), &mut Seen::default()).len() == 1));
     slice("big", "big", &texts[..1]).apply(&index, 2);
@@ -229,7 +230,7 @@ fn of_pods_with_one_address_the_newest_that_lives_has_it() {
         (&["a one 10 ended"], ""),
         (&["a one 10", "a one 10 deleting", "a one 10 ended"], ""),
     ] {
-        let index = Index::new();
+        let index = Index::default();
         for text in pods {
             pod(text, &index);
         }
@@ -272,7 +273,7 @@ fn the_serial_of_the_outside_moves_with_what_is_seen_there() {
         );
         serde_yaml::from_str(&text).unwrap()
     };
-    let index = Index::new();
+    let index = Index::default();
     let serials = || (index.local.serial(&mut Seen::default()), index.local.external_serial());
     let owners = |text: &str| index.local.services_at(text.parse().unwrap()).len();
     made("ports: [{port: 80}]", "").apply(&index, 1);

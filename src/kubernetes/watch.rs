@@ -22,8 +22,8 @@ use super::{
 };
 use crate::metrics::Counter;
 
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
+/// Objects of one page of a list: with a hundred endpoints in each, some megabytes of text.
+const PAGE: u32 = 100;
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 /// How long a streaming list may be silent before the server is taken to know none.
@@ -154,9 +154,8 @@ impl<K: Indexed> Keeper<K> {
         match event {
             Event::Init => K::begin_relist(&self.index),
             Event::InitApply(object) | Event::Apply(object) => {
-                let seen = object.clone();
                 if object.apply(&self.index, now) {
-                    self.observer.changed(&seen);
+                    self.observer.changed(&object);
                 }
             }
             Event::Delete(object) => {

@@ -18,7 +18,7 @@ use crate::{
 /// left out. Services that come or go meanwhile may be there or not.
 pub fn records(cluster: Arc<Cluster>, policy: Policy, zone: Name) -> impl Iterator<Item = Record> + Send {
     let mut services = half(&cluster, &policy, &zone).services();
-    services.sort_by(|one, other| (&one.name, &one.namespace).cmp(&(&other.name, &other.namespace)));
+    services.sort_by(|one, other| name_first(one).cmp(&name_first(other)));
     let apex = [RecordType::SOA, RecordType::NS].map(|kind| asked(&cluster, &policy, &zone, zone, kind, true));
     let of_services = services.into_iter().flat_map(move |service| of_service(&cluster, &policy, &zone, &service));
     apex.into_iter().flatten().chain(of_services)
@@ -30,7 +30,8 @@ pub fn half<'a>(cluster: &'a Cluster, policy: &Policy, zone: &Name) -> &'a Half 
 }
 
 fn of_service(cluster: &Cluster, policy: &Policy, zone: &Name, service: &Service) -> Vec<Record> {
-    let labels = [service.name.as_bytes(), service.namespace.as_bytes(), b"svc"];
+    let (service_name, namespace) = name_first(service);
+    let labels = [service_name.as_bytes(), namespace.as_bytes(), b"svc"];
     let Ok(name) = Name::under(labels, zone) else { return Vec::new() };
     let ask = |name: Name, kind: RecordType, whole: bool| asked(cluster, policy, zone, name, kind, whole);
     if let ServiceKind::External(_) = service.kind {
@@ -42,7 +43,7 @@ fn of_service(cluster: &Cluster, policy: &Policy, zone: &Name, service: &Service
     records.extend(ask(name, RecordType::AAAA, false));
     records.extend(ask(name, RecordType::SRV, headless));
     let slices =
-        half(cluster, policy, zone).slices(service.namespace.as_bytes(), service.name.as_bytes(), &mut Seen::default());
+        half(cluster, policy, zone).slices(namespace.as_bytes(), service_name.as_bytes(), &mut Seen::default());
     let of_slices = slices.iter().filter(|_| headless).flat_map(|slice| slice.ports.iter());
     let mut ports: Vec<_> = service.ports.iter().filter(|_| !headless).chain(of_slices).collect();
     ports.sort_by(|one, other| (&one.name, &one.protocol).cmp(&(&other.name, &other.protocol)));
@@ -54,6 +55,11 @@ fn of_service(cluster: &Cluster, policy: &Policy, zone: &Name, service: &Service
         }
     }
     records
+}
+
+/// By what services are sorted.
+fn name_first(service: &Service) -> (&str, &str) {
+    (service.key.name(), service.key.namespace())
 }
 
 /// What a question is answered with; `whole`: with the addresses that come along.

@@ -1,10 +1,9 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::Deserialize;
-use smallvec::SmallVec;
 
 use super::{
-    Meta, Port,
+    Details, Endpoint, Endpoints, Key, Meta, Port,
     service::{WirePort, kept_ports},
     watched,
 };
@@ -17,8 +16,8 @@ const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 #[derive(Debug, Clone)]
 pub struct WatchedSlice {
     pub(super) meta: Meta,
-    endpoints: Box<[Endpoint]>,
-    ports: Box<[Port]>,
+    endpoints: Box<[Arrived]>,
+    ports: Arc<[Port]>,
 }
 
 watched!(
@@ -34,30 +33,25 @@ watched!(
 /// An EndpointSlice as it is kept: its ready endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
-    /// Namespace, in lower case.
-    pub namespace: Box<str>,
-    /// The service that it belongs to, in lower case.
-    pub service: Box<str>,
+    /// Namespace and name of the service that it belongs to.
+    pub service: Key,
+    /// Its own name, in lower case.
+    pub name: Box<str>,
     /// The cluster that it comes from, for imported services.
     pub cluster: Option<Box<str>>,
     /// The ready endpoints.
-    pub endpoints: Box<[Endpoint]>,
+    pub endpoints: Endpoints,
     /// The ports; without any, one without name and number.
-    pub ports: Box<[Port]>,
+    pub ports: Arc<[Port]>,
 }
 
-/// One endpoint of a slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its addresses, practically always one.
-    pub addresses: SmallVec<[IpAddr; 1]>,
-    /// Its host name, in lower case, if it has one; or, for an address that is not written in canonical form, the name
-    /// that its text gives.
-    pub hostname: Option<Box<str>>,
-    /// The pod behind it, in lower case.
-    pub target: Option<Box<str>>,
-    /// The zone that it runs in, in lower case.
-    pub zone: Option<Box<str>>,
+/// An address of a ready endpoint as it arrives, with its host name, the pod behind it and its zone.
+#[derive(Debug, Clone)]
+struct Arrived {
+    address: IpAddr,
+    hostname: Option<Box<str>>,
+    target: Option<Box<str>>,
+    zone: Option<Box<str>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -96,21 +90,20 @@ fn lower(text: String) -> Box<str> {
 }
 
 impl WireEndpoint {
-    fn kept(self) -> Option<Endpoint> {
+    /// The endpoint once for each of its addresses, of which it has practically always one; none if it is not ready.
+    fn kept(self) -> impl Iterator<Item = Arrived> {
         // Absent counts as ready (EndpointSlice API); serving and terminating are not looked at, as in CoreDNS.
-        if self.conditions.and_then(|conditions| conditions.ready) == Some(false) {
-            return None;
-        }
-        let texts = self.addresses.unwrap_or_default();
-        let addresses: SmallVec<[IpAddr; 1]> = texts.iter().filter_map(|text| text.parse().ok()).collect();
-        if addresses.is_empty() {
-            return None;
-        }
-        // A name made of the text as it is written: fd62:0000::1 gives fd62-0000--1.
-        let odd = || texts.first().filter(|text| **text != addresses[0].to_string()).map(|text| lower(dashed(text)));
-        let hostname = self.hostname.filter(|name| !name.is_empty()).map(lower).or_else(odd);
+        let ready = self.conditions.and_then(|conditions| conditions.ready) != Some(false);
+        let hostname = self.hostname.filter(|name| !name.is_empty()).map(lower);
         let target = self.target_ref.and_then(|target| target.name).filter(|name| name.len() < 64).map(lower);
-        Some(Endpoint { addresses, hostname, target, zone: self.zone.map(lower) })
+        let zone = self.zone.map(lower);
+        self.addresses.unwrap_or_default().into_iter().filter(move |_| ready).filter_map(move |text| {
+            let address = text.parse::<IpAddr>().ok()?.to_canonical();
+            // A name made of the text as it is written: fd62:0000::1 gives fd62-0000--1.
+            let odd = || (text != address.to_string()).then(|| lower(dashed(&text)));
+            let hostname = hostname.clone().or_else(odd);
+            Some(Arrived { address, hostname, target: target.clone(), zone: zone.clone() })
+        })
     }
 }
 
@@ -129,7 +122,7 @@ impl From<Wire> for WatchedSlice {
         let endpoints = wire.endpoints.filter(|_| wire.address_type.as_deref() != Some("FQDN")).unwrap_or_default();
         Self {
             meta: wire.metadata,
-            endpoints: endpoints.into_iter().filter_map(WireEndpoint::kept).collect(),
+            endpoints: endpoints.into_iter().flat_map(WireEndpoint::kept).collect(),
             ports: kept_ports(wire.ports),
         }
     }
@@ -142,24 +135,37 @@ impl<'de> Deserialize<'de> for WatchedSlice {
 }
 
 impl WatchedSlice {
-    /// The slice of a service of this cluster; `None` if it belongs to none.
-    pub fn local(&self) -> Option<Slice> {
-        self.of(self.meta.labels.get(SERVICE_NAME)?, None)
+    /// Namespace and name of the service of this cluster that it belongs to; `None` if it belongs to none.
+    pub fn local_service(&self) -> Option<Key> {
+        self.service(SERVICE_NAME)
     }
 
-    /// The slice of a service that is imported from another cluster; `None` if it belongs to none.
-    pub fn imported(&self) -> Option<Slice> {
+    /// The slice of a service of this cluster; `None` if it belongs to none, or has no ready endpoint.
+    pub fn local(&self, details: Details) -> Option<Slice> {
+        self.of(self.local_service()?, None, details)
+    }
+
+    /// The slice of a service that is imported from another cluster; `None` if it belongs to none, or has no ready
+    /// endpoint.
+    pub fn imported(&self, details: Details) -> Option<Slice> {
         let cluster = self.meta.labels.get(SOURCE_CLUSTER).map(|cluster| lower(cluster.clone()));
-        self.of(self.meta.labels.get(IMPORT_NAME)?, cluster)
+        self.of(self.service(IMPORT_NAME)?, cluster, details)
     }
 
-    fn of(&self, service: &str, cluster: Option<Box<str>>) -> Option<Slice> {
-        (!service.is_empty()).then(|| Slice {
-            namespace: self.meta.namespace().to_ascii_lowercase().into(),
-            service: service.to_ascii_lowercase().into(),
-            cluster,
-            endpoints: self.endpoints.clone(),
-            ports: self.ports.clone(),
-        })
+    fn service(&self, label: &str) -> Option<Key> {
+        let service = self.meta.labels.get(label).filter(|service| !service.is_empty())?;
+        Some(Key::new(self.meta.namespace(), service))
+    }
+
+    fn of(&self, service: Key, cluster: Option<Box<str>>, details: Details) -> Option<Slice> {
+        let kept = self.endpoints.iter().map(|endpoint| Endpoint {
+            address: endpoint.address,
+            hostname: endpoint.hostname.as_deref(),
+            target: endpoint.target.as_deref().filter(|_| details.targets),
+            zone: endpoint.zone.as_deref().filter(|_| details.zones),
+        });
+        let endpoints: Endpoints = kept.collect();
+        let name = self.meta.name().into();
+        (!endpoints.is_empty()).then(|| Slice { service, name, cluster, endpoints, ports: Arc::clone(&self.ports) })
     }
 }

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::{
-    Meta, Service, ServiceKind,
+    Key, Meta, Service, ServiceKind,
     service::{WirePort, kept_ports},
     watched,
 };
@@ -49,16 +51,10 @@ impl From<Wire> for WatchedImport {
         };
         // An import without ports does not exist for CoreDNS; only a headless one gets the port without a number.
         let ports = match (&kind, spec.ports) {
-            (ServiceKind::Addresses(_), None) => Box::default(),
+            (ServiceKind::Addresses(_), None) => Arc::default(),
             (_, ports) => kept_ports(ports),
         };
-        let service = Service {
-            namespace: metadata.namespace().to_ascii_lowercase().into(),
-            name: metadata.name().to_ascii_lowercase().into(),
-            kind,
-            ports,
-            external: None,
-        };
+        let service = Service { key: Key::new(metadata.namespace(), metadata.name()), kind, ports, external: None };
         Self { meta: metadata, service }
     }
 }

@@ -16,16 +16,16 @@ pub struct Meta {
     /// The object is being deleted.
     pub terminating: bool,
     /// When it was made, Unix time in seconds; 0 if that is not said.
-    pub created: i64,
+    pub created: u32,
 }
 
 impl Meta {
-    /// Namespace; empty for objects without one.
+    /// Namespace, in lower case; empty for objects without one.
     pub fn namespace(&self) -> &str {
         self.standard.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Name.
+    /// Name, in lower case.
     pub fn name(&self) -> &str {
         self.standard.name.as_deref().unwrap_or_default()
     }
@@ -52,9 +52,10 @@ struct Annotations {
 impl<'de> Deserialize<'de> for Meta {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
+        let lower = |text: Option<String>| text.map(|text| text.to_ascii_lowercase());
         let standard = ObjectMeta {
-            name: wire.name,
-            namespace: wire.namespace,
+            name: lower(wire.name),
+            namespace: lower(wire.namespace),
             resource_version: wire.resource_version,
             ..ObjectMeta::default()
         };
@@ -62,7 +63,10 @@ impl<'de> Deserialize<'de> for Meta {
             standard,
             labels: wire.labels.unwrap_or_default(),
             last_change: wire.annotations.and_then(|annotations| annotations.last_change),
-            created: wire.creation_timestamp.and_then(|text| text.parse().ok()).map_or(0, Timestamp::as_second),
+            created: wire
+                .creation_timestamp
+                .and_then(|text| text.parse().ok())
+                .map_or(0, |time: Timestamp| time.as_second() as u32),
             terminating: wire.deletion_timestamp.is_some(),
         })
     }

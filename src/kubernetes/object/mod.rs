@@ -2,8 +2,10 @@
 
 mod endpoints;
 mod import;
+mod key;
 mod meta;
 mod namespace;
+mod packed;
 mod pod;
 mod service;
 
@@ -12,12 +14,25 @@ use std::fmt::Debug;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-pub use endpoints::{Endpoint, Slice, WatchedSlice, dashed};
+pub use endpoints::{Slice, WatchedSlice, dashed};
 pub use import::WatchedImport;
+pub use key::Key;
 pub use meta::Meta;
 pub use namespace::WatchedNamespace;
+pub use packed::{Endpoint, Endpoints};
 pub use pod::{Pod, WatchedPod};
 pub use service::{External, Port, Service, ServiceKind, WatchedService};
+
+/// What is kept of the objects for the sake of some answers; without, less memory does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Details {
+    /// The labels of pods.
+    pub pod_labels: bool,
+    /// The names of the pods behind endpoints.
+    pub targets: bool,
+    /// The zones of endpoints.
+    pub zones: bool,
+}
 
 /// An API kind that can be watched and kept.
 pub trait Watched: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static {

@@ -1,15 +1,16 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
+use smallvec::SmallVec;
 
-use super::{Meta, watched};
+use super::{Key, Meta, watched};
 
 /// A Pod as it arrives.
 #[derive(Debug, Clone)]
 pub struct WatchedPod {
     pub(super) meta: Meta,
     /// Its addresses.
-    addresses: Box<[IpAddr]>,
+    addresses: SmallVec<[IpAddr; 1]>,
     /// It has ended, or nobody knows how it is.
     over: bool,
     host_network: bool,
@@ -20,20 +21,18 @@ watched!(WatchedPod, k8s_openapi::NamespaceResourceScope, "Pod", "pods", "", "v1
 /// A Pod as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
-    /// Namespace, in lower case.
-    pub namespace: Box<str>,
-    /// Name.
-    pub name: Box<str>,
+    /// Namespace and name.
+    pub key: Key,
     /// All its addresses.
-    pub addresses: Box<[IpAddr]>,
+    pub addresses: SmallVec<[IpAddr; 1]>,
     /// Its labels, if somebody wants them.
     pub labels: Box<[(Box<str>, Box<str>)]>,
     /// Its addresses are those of its node, which other pods have too.
     pub host_network: bool,
     /// It is being deleted.
     pub terminating: bool,
-    /// When it was made, Unix time in seconds.
-    pub created: i64,
+    /// When it was made, Unix time in seconds; 0 if that is not said.
+    pub created: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -70,12 +69,12 @@ struct PodIp {
 impl From<Wire> for WatchedPod {
     fn from(Wire { metadata, spec, status }: Wire) -> Self {
         let all = status.pod_ips.unwrap_or_default().into_iter().filter_map(|entry| entry.ip);
-        let mut addresses: Vec<IpAddr> =
+        let mut addresses: SmallVec<[IpAddr; 1]> =
             status.pod_ip.into_iter().chain(all).filter_map(|ip| ip.parse().ok()).collect();
         addresses.sort_unstable();
         addresses.dedup();
         let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed" | "Unknown"));
-        Self { meta: metadata, addresses: addresses.into(), over, host_network: spec.host_network == Some(true) }
+        Self { meta: metadata, addresses, over, host_network: spec.host_network == Some(true) }
     }
 }
 
@@ -90,8 +89,7 @@ impl WatchedPod {
     pub fn kept(&self, with_labels: bool) -> Option<Pod> {
         let labels = self.meta.labels.iter().filter(|_| with_labels);
         (!self.over && !self.addresses.is_empty()).then(|| Pod {
-            namespace: self.meta.namespace().to_ascii_lowercase().into(),
-            name: self.meta.name().into(),
+            key: Key::new(self.meta.namespace(), self.meta.name()),
             addresses: self.addresses.clone(),
             labels: labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
             host_network: self.host_network,

@@ -1,8 +1,9 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::Deserialize;
+use smallvec::SmallVec;
 
-use super::{Meta, watched};
+use super::{Key, Meta, watched};
 
 /// A Service as it arrives.
 #[derive(Debug, Clone)]
@@ -17,14 +18,12 @@ watched!(WatchedService, k8s_openapi::NamespaceResourceScope, "Service", "servic
 /// A Service, or an imported one, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Namespace, in lower case.
-    pub namespace: Box<str>,
-    /// Name, in lower case.
-    pub name: Box<str>,
+    /// Namespace and name.
+    pub key: Key,
     /// How it is answered.
     pub kind: ServiceKind,
     /// The ports; a service without any has one without name and number.
-    pub ports: Box<[Port]>,
+    pub ports: Arc<[Port]>,
     /// How it is reached from outside of the cluster, if it is.
     pub external: Option<Box<External>>,
 }
@@ -42,7 +41,7 @@ pub struct External {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceKind {
     /// With its cluster addresses (ClusterIP, NodePort, LoadBalancer).
-    Addresses(Box<[IpAddr]>),
+    Addresses(SmallVec<[IpAddr; 1]>),
     /// With the addresses of its endpoints.
     Headless,
     /// With an alias.
@@ -50,7 +49,7 @@ pub enum ServiceKind {
 }
 
 /// A port of a service or of a slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Port {
     /// Its name, in lower case; may be empty.
     pub name: Box<str>,
@@ -125,9 +124,9 @@ impl WirePort {
 }
 
 /// Ports as they are kept; none at all counts as one without name and number, so that addresses are answered.
-pub(super) fn kept_ports(ports: Option<Vec<WirePort>>) -> Box<[Port]> {
-    let ports: Box<[Port]> = ports.unwrap_or_default().into_iter().map(WirePort::kept).collect();
-    if ports.is_empty() { Box::new([Port { name: "".into(), protocol: "".into(), number: None }]) } else { ports }
+pub(super) fn kept_ports(ports: Option<Vec<WirePort>>) -> Arc<[Port]> {
+    let ports: Arc<[Port]> = ports.unwrap_or_default().into_iter().map(WirePort::kept).collect();
+    if ports.is_empty() { Arc::new([Port { name: "".into(), protocol: "".into(), number: None }]) } else { ports }
 }
 
 fn external(addresses: Option<Vec<String>>, ingress: Option<Vec<Ingress>>) -> Option<Box<External>> {
@@ -159,8 +158,7 @@ impl From<Wire> for WatchedService {
             ServiceKind::Addresses(addresses.iter().filter_map(|address| address.parse().ok()).collect())
         };
         let service = Service {
-            namespace: metadata.namespace().to_ascii_lowercase().into(),
-            name: metadata.name().to_ascii_lowercase().into(),
+            key: Key::new(metadata.namespace(), metadata.name()),
             kind,
             ports: kept_ports(spec.ports),
             external: external(spec.external_ips, status.load_balancer.ingress),

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     chain::{Block, BuildError},
-    kubernetes::{Access, Cluster, Source, Watching},
+    kubernetes::{Access, Cluster, Details, Source, Watching},
     metrics::Registry,
 };
 
@@ -32,7 +32,7 @@ impl Node {
             namespace_labels: None,
             endpoints: false,
             pods: true,
-            pod_labels: false,
+            details: Details::default(),
             multicluster: false,
             max_inflight: 0,
             node: Some(node.clone()),

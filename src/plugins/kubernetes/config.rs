@@ -4,7 +4,7 @@ use crate::{
     chain::{Block, Build, BuildError, Keys, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
     kubernetes::{
-        Access, Cluster, Selector, Served, Source, Watching,
+        Access, Cluster, Details, Selector, Served, Source, Watching,
         answer::{PodMode, Policy},
     },
     wire::Name,
@@ -99,7 +99,7 @@ impl Config {
                 namespace_labels: None,
                 endpoints: true,
                 pods: false,
-                pod_labels: false,
+                details: Details::default(),
                 multicluster: false,
                 max_inflight: 0,
                 node: None,
@@ -256,7 +256,11 @@ fn not_negative(line: &Line) -> Result<(), Error> {
 impl Build for Config {
     fn build(mut self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         // What nobody reads is not kept.
-        self.watching.pod_labels = self.watching.pods && block.labels().are_enabled();
+        self.watching.details = Details {
+            pod_labels: self.watching.pods && block.labels().are_enabled(),
+            targets: self.policy.endpoint_pod_names,
+            zones: self.policy.zonal,
+        };
         let key = format!("{:?}", self.watching);
         let watching = self.watching.clone();
         let registry = std::sync::Arc::clone(block.registry());

@@ -24,8 +24,8 @@ impl ClusterLabels {
     fn client(&self, cx: &Context, name: &str) -> Option<String> {
         let pod = self.cluster.index().pod_of(cx.peer.ip().to_canonical())?;
         match name {
-            "namespace" => Some(pod.namespace.to_string()),
-            "pod-name" => Some(pod.name.to_string()),
+            "namespace" => Some(pod.key.namespace().to_owned()),
+            "pod-name" => Some(pod.key.name().to_owned()),
             _ => {
                 let wanted = name.strip_prefix("label/")?;
                 pod.labels.iter().find(|(key, _)| **key == *wanted).map(|(_, value)| value.to_string())
