@@ -40,8 +40,11 @@ fn service(number: usize) -> WatchedService {
 fn slice(number: usize, first: usize, count: usize) -> WatchedSlice {
     let endpoints: Vec<String> = (first..first + count)
         .map(|at| {
-            let hostname =
-                if number % 10 == 0 { format!(r#""hostname": "{}-{at}","#, name(number)) } else { String::new() };
+            let hostname = if number.is_multiple_of(10) {
+                format!(r#""hostname": "{}-{at}","#, name(number))
+            } else {
+                String::new()
+            };
             format!(
                 r#"{{"addresses": ["10.{}.{}.{}"], {hostname} "conditions": {{"ready": true}}, "zone": "eu-central-1{}",
                    "targetRef": {{"kind": "Pod", "name": "{}-7d4b9c6f5-{at:05}"}}}}"#,
