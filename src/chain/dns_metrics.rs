@@ -155,9 +155,8 @@ impl DnsHandles {
     pub fn recurring(&self, exchange: &Exchange) -> Tally {
         let (request, response) = (self.request(exchange).clone(), self.response(exchange, Counter::clone));
         let with_do = exchange.dnssec_ok.then(|| self.with_do().clone());
-        // Summed up in place, so that many answers cost what one does.
-        let duration = self.duration().local();
-        let [request_size, response_size] = self.sizes(exchange.transport).map(Histogram::local);
+        let duration = self.duration().clone();
+        let [request_size, response_size] = self.sizes(exchange.transport).map(Histogram::clone);
         let (request_octets, response_octets) = (exchange.request_size as f64, exchange.response_size as f64);
         let count = move |times, took: Duration| {
             request.inc_by(times);
@@ -165,14 +164,9 @@ impl DnsHandles {
             if let Some(with_do) = &with_do {
                 with_do.inc_by(times);
             }
-            for _ in 0..times {
-                duration.observe(took.as_secs_f64());
-                request_size.observe(request_octets);
-                response_size.observe(response_octets);
-            }
-            duration.flush();
-            request_size.flush();
-            response_size.flush();
+            duration.observe_times(took.as_secs_f64(), times);
+            request_size.observe_times(request_octets, times);
+            response_size.observe_times(response_octets, times);
         };
         Tally { identity: self.identity(exchange), count: Box::new(count) }
     }

@@ -1,20 +1,32 @@
 //! The metric registry: handed down, never global. Families are made once by name and found again after a reload,
 //! so that counters go on.
 
+mod counter;
+mod family;
+mod histogram;
+mod lanes;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use prometheus::{
-    Encoder, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, TextEncoder,
+    Encoder, IntGaugeVec, Opts, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-pub use prometheus::{
-    Histogram, HistogramVec as HistogramFamily, IntCounter as Counter, IntCounterVec as CounterFamily,
-    IntGauge as Gauge, IntGaugeVec as GaugeFamily,
-};
+pub use prometheus::{IntGauge as Gauge, IntGaugeVec as GaugeFamily};
+
+pub use counter::Counter;
+pub use family::Family;
+pub use histogram::Histogram;
+use lanes::Lanes;
+
+/// Counters by their labels.
+pub type CounterFamily = Family<Counter>;
+/// Histograms by their labels.
+pub type HistogramFamily = Family<Histogram>;
 
 /// Bucket bounds of request durations, seconds: 0.25 ms doubled up to 8.192 s.
 pub const TIME_BUCKETS: [f64; 16] =
@@ -28,14 +40,15 @@ pub const SIZE_BUCKETS: [f64; 14] =
     [0., 100., 200., 300., 400., 511., 1023., 2047., 4095., 8291., 16_000., 32_000., 48_000., 64_000.];
 
 /// All metric families of one process.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Registry {
     families: prometheus::Registry,
-    known: Mutex<HashMap<String, Family>>,
+    known: Mutex<HashMap<String, Known>>,
+    lanes: Arc<Lanes>,
 }
 
-#[derive(Debug, Clone)]
-enum Family {
+#[derive(Clone)]
+enum Known {
     Counter(CounterFamily),
     Gauge(GaugeFamily),
     Histogram(HistogramFamily),
@@ -62,12 +75,12 @@ impl Registry {
     /// The name is taken by a family of another kind or with other labels: a mistake in the program, seen at start.
     pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> CounterFamily {
         let made = self.family(name, || {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            let family = CounterFamily::new(desc(name, help, labels)?, &self.lanes, ());
             self.families.register(Box::new(family.clone()))?;
-            Ok(Family::Counter(family))
+            Ok(Known::Counter(family))
         });
         match made {
-            Family::Counter(family) => family,
+            Known::Counter(family) => family,
             _ => panic!("metric {name} exists as another kind"),
         }
     }
@@ -80,10 +93,10 @@ impl Registry {
         let made = self.family(name, || {
             let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
             self.families.register(Box::new(family.clone()))?;
-            Ok(Family::Gauge(family))
+            Ok(Known::Gauge(family))
         });
         match made {
-            Family::Gauge(family) => family,
+            Known::Gauge(family) => family,
             _ => panic!("metric {name} exists as another kind"),
         }
     }
@@ -94,13 +107,12 @@ impl Registry {
     /// As [`Registry::counter`].
     pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramFamily {
         let made = self.family(name, || {
-            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            let family = HistogramFamily::new(options, labels)?;
+            let family = HistogramFamily::new(desc(name, help, labels)?, &self.lanes, buckets.into());
             self.families.register(Box::new(family.clone()))?;
-            Ok(Family::Histogram(family))
+            Ok(Known::Histogram(family))
         });
         match made {
-            Family::Histogram(family) => family,
+            Known::Histogram(family) => family,
             _ => panic!("metric {name} exists as another kind"),
         }
     }
@@ -118,17 +130,17 @@ impl Registry {
             let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
             let sampled = Sampled { family, readers: Arc::default() };
             self.families.register(Box::new(sampled.clone()))?;
-            Ok(Family::Sampled(sampled))
+            Ok(Known::Sampled(sampled))
         });
         match made {
-            Family::Sampled(sampled) => {
+            Known::Sampled(sampled) => {
                 sampled.readers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(read));
             }
             _ => panic!("metric {name} exists as another kind"),
         }
     }
 
-    fn family(&self, name: &str, make: impl FnOnce() -> prometheus::Result<Family>) -> Family {
+    fn family(&self, name: &str, make: impl FnOnce() -> prometheus::Result<Known>) -> Known {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(family) = known.get(name) {
             return family.clone();
@@ -154,6 +166,11 @@ impl Registry {
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 }
 
+fn desc(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Desc> {
+    let labels = labels.iter().map(|&label| label.to_owned()).collect();
+    Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())
+}
+
 type Reader = Box<dyn Fn() -> Option<Vec<(Vec<String>, i64)>> + Send + Sync>;
 
 /// Gauges that are read when somebody scrapes.
@@ -161,12 +178,6 @@ type Reader = Box<dyn Fn() -> Option<Vec<(Vec<String>, i64)>> + Send + Sync>;
 struct Sampled {
     family: GaugeFamily,
     readers: Arc<Mutex<Vec<Reader>>>,
-}
-
-impl std::fmt::Debug for Sampled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.family.fmt(f)
-    }
 }
 
 impl Collector for Sampled {
@@ -187,5 +198,38 @@ impl Collector for Sampled {
             true
         });
         self.family.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_as_text() {
+        let registry = Registry::new();
+        let requests = registry.counter("requests_total", "Requests.", &["server", "code"]);
+        requests.with_label_values(&["b", "200"]).inc();
+        requests.with_label_values(&["a", "404"]).inc_by(2);
+        registry.counter("requests_total", "Requests.", &["server", "code"]).with_label_values(&["b", "200"]).inc();
+        let seconds = registry.histogram("seconds", "Time.", &[], &[0.5, 1.]).with_label_values::<&str>(&[]);
+        seconds.observe(0.25);
+        seconds.observe_times(1., 3);
+        seconds.observe(7.);
+        assert_eq!(
+            String::from_utf8(registry.render()).unwrap(),
+            "# HELP requests_total Requests.
+# TYPE requests_total counter
+requests_total{code=\"200\",server=\"b\"} 2
+requests_total{code=\"404\",server=\"a\"} 2
+# HELP seconds Time.
+# TYPE seconds histogram
+seconds_bucket{le=\"0.5\"} 1
+seconds_bucket{le=\"1\"} 4
+seconds_bucket{le=\"+Inf\"} 5
+seconds_sum 10.25
+seconds_count 5
+"
+        );
     }
 }
