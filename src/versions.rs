@@ -3,8 +3,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use smallvec::SmallVec;
-
 /// A number for each place of some data, which moves on when what stands there changes. Places share numbers, so that a
 /// number may also move on for nothing.
 #[derive(Debug)]
@@ -12,10 +10,29 @@ pub struct Versions(Box<[AtomicU32]>);
 
 /// What was read of some data, and at which version.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen(SmallVec<[(u32, u32); 4]>);
+pub struct Seen {
+    /// Place and version, as many as `count` says; if it says more than there is room for, too many.
+    places: [(u32, u32); MOST],
+    count: u8,
+}
 
 /// More places than this are not watched.
 const MOST: usize = 4;
+
+impl Seen {
+    /// What nobody will ask about: nothing is remembered, and it is never sure.
+    pub const UNASKED: Self = Self { places: [(0, 0); MOST], count: MOST as u8 + 1 };
+
+    /// Nothing seen yet, for the same who will ask, or for nobody.
+    #[must_use]
+    pub const fn anew(&self) -> Self {
+        if self.count as usize > MOST { Self::UNASKED } else { Self { places: [(0, 0); MOST], count: 0 } }
+    }
+
+    fn noted(&self) -> Option<&[(u32, u32)]> {
+        self.places.get(..usize::from(self.count))
+    }
+}
 
 impl Versions {
     /// So many numbers.
@@ -40,16 +57,20 @@ impl Versions {
 
     /// Remembers the version of a place. To be called before the data is read.
     pub fn note(&self, place: u64, seen: &mut Seen) {
-        if seen.0.len() <= MOST {
+        let count = usize::from(seen.count);
+        if let Some(noted) = seen.places.get_mut(count) {
             let (at, cell) = self.cell(place);
-            seen.0.push((at, cell.load(Ordering::Acquire)));
+            *noted = (at, cell.load(Ordering::Acquire));
+        }
+        if count <= MOST {
+            seen.count += 1;
         }
     }
 
     /// Whether all that was seen is still so. What saw too much to be watched is never so.
     pub fn still(&self, seen: &Seen) -> bool {
-        seen.0.len() <= MOST
-            && seen.0.iter().all(|&(at, version)| self.0[at as usize].load(Ordering::Acquire) == version)
+        let is_still = |&(at, version): &(u32, u32)| self.0[at as usize].load(Ordering::Acquire) == version;
+        seen.noted().is_some_and(|noted| noted.iter().all(is_still))
     }
 }
 
@@ -78,5 +99,9 @@ mod tests {
         assert!(versions.still(&seen));
         versions.note(5, &mut seen);
         assert!(!versions.still(&seen));
+        let mut unasked = Seen::UNASKED;
+        versions.note(3, &mut unasked);
+        assert!(!versions.still(&unasked) && !versions.still(&unasked.anew()));
+        assert!(versions.still(&Seen::default().anew()));
     }
 }

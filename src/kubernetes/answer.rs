@@ -1,6 +1,6 @@
 //! Lookup and index become records: what exists, what has no data, what is not there.
 
-use std::{cell::RefCell, collections::HashSet, net::IpAddr, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, hash::Hash, net::IpAddr, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -14,6 +14,7 @@ use crate::{
     versions::Seen,
     wire::{
         Body, Name, NameRef, Origin, Prefix, Question, RData, Rcode, Record, RecordType, Records, Response, Section,
+        spare,
     },
 };
 
@@ -377,16 +378,15 @@ impl Asking<'_> {
 
     /// The name of an endpoint that does not come from its address.
     pub(super) fn known_name<'e>(&self, endpoint: Endpoint<'e>) -> Option<&'e str> {
-        let pod = endpoint.target.filter(|_| self.policy.endpoint_pod_names);
         // A host name goes first, then the pod's; an address, oddly written, stands where host names do.
-        match endpoint.hostname {
-            Some(name) if pod_address(name.as_bytes()) != Some(endpoint.address) => Some(name),
-            other => pod.or(other),
+        match (endpoint.hostname, endpoint.target.filter(|_| self.policy.endpoint_pod_names)) {
+            (Some(name), Some(pod)) if pod_address(name.as_bytes()) == Some(endpoint.address) => Some(pod),
+            (name, pod) => name.or(pod),
         }
     }
 
-    /// The labels of an endpoint's own name, up to `svc`.
-    fn endpoint_labels(&self, slice: &Slice, endpoint: Endpoint<'_>) -> Prefix {
+    /// The labels of an endpoint's own name that stand left of its service's.
+    fn own_labels(&self, slice: &Slice, endpoint: Endpoint<'_>) -> Prefix {
         let made;
         let name = match self.known_name(endpoint) {
             Some(name) => name,
@@ -396,8 +396,13 @@ impl Asking<'_> {
             }
         };
         let cluster = slice.cluster.as_deref().filter(|_| self.dialect.multicluster);
-        let labels = [Some(name), cluster, Some(slice.service.name()), Some(slice.service.namespace()), Some("svc")];
-        Prefix::of(labels.into_iter().flatten().map(str::as_bytes))
+        Prefix::of([Some(name), cluster].into_iter().flatten().map(str::as_bytes))
+    }
+
+    /// The labels of an endpoint's own name, up to `svc`.
+    fn endpoint_labels(&self, slice: &Slice, endpoint: Endpoint<'_>) -> Prefix {
+        let service = [slice.service.name(), slice.service.namespace(), "svc"].map(str::as_bytes);
+        self.own_labels(slice, endpoint).and(service)
     }
 
     fn records(&self, found: &Found, zone: &Name, question: &Question) -> Answer {
@@ -441,11 +446,12 @@ impl Asking<'_> {
                 }
             }
             Found::Endpoints(slices, filter, ports) => {
-                // Not by `add`: a thousand endpoints would be compared with each other.
-                let mut seen = HashSet::new();
                 let entries = self.entries(slices, filter, ports).map(|entry| entry.endpoint.address);
-                let new = entries.filter(|&address| fits(address, kind) && seen.insert(address));
-                return new.map(|address| Record::new(owner.clone(), self.ttl, RData::address(address))).collect();
+                let entries: SmallVec<[IpAddr; 16]> = entries.filter(|&address| fits(address, kind)).collect();
+                let mut seen = Distinct::new(entries.len());
+                section = spare::section(entries.len());
+                let new = entries.into_iter().filter(|&address| seen.is_new(address));
+                section.extend(new.map(|address| Record::new(owner.clone(), self.ttl, RData::address(address))));
             }
             Found::Pod(address) => add(*address),
             Found::Empty | Found::Alias(_) => {}
@@ -455,51 +461,44 @@ impl Asking<'_> {
 
     /// SRV records with the addresses of their targets.
     fn services(&self, found: &Found) -> (Section, Section) {
-        let tail = self.above as u8;
+        // Where the name of the service begins, or of the pod: labels left of it are no part of it.
+        let tail = self.above.saturating_sub(3) as u8;
         match found {
             Found::Pod(address) => {
-                // Labels left of the pod's are passed over: they are no part of its name.
-                let target = NameRef::Tail(self.above.saturating_sub(3) as u8);
+                let target = NameRef::Tail(tail);
                 let srv = RData::Srv { priority: 0, weight: 100, port: 0, target: target.clone() };
                 let glue = Record::new(target, self.ttl, RData::address(*address));
                 (Section::from_iter([Record::of_question(self.ttl, srv)]), Section::from_iter([glue]))
             }
             Found::Service(service, ports) => {
                 let ServiceKind::Addresses(addresses) = &service.kind else { return Default::default() };
-                let target = &NameRef::Under(service_labels(service), tail);
                 let matching = service.ports.iter().filter(|port| ports.takes(port));
-                let entries: Vec<_> = matching
-                    .flat_map(|port| addresses.iter().map(move |&address| (target.clone(), port.number, address)))
-                    .collect();
-                self.weighted(&entries)
+                let each = matching.flat_map(|port| addresses.iter().map(move |&address| (port.number, address)));
+                self.weighted(&each.map(|(port, ip)| (NameRef::Tail(tail), port, ip)).collect::<Targets>())
             }
             Found::Endpoints(slices, filter, ports) => {
-                let entries: Vec<_> = self
-                    .entries(slices, filter, ports)
-                    .map(|entry| {
-                        let labels = self.endpoint_labels(entry.slice, entry.endpoint);
-                        (NameRef::Under(labels, tail), entry.port, entry.endpoint.address)
-                    })
-                    .collect();
-                self.weighted(&entries)
+                let entries = self.entries(slices, filter, ports);
+                let target = |entry: &Entry<'_>| NameRef::Under(self.own_labels(entry.slice, entry.endpoint), tail);
+                let targets = entries.map(|entry| (target(&entry), entry.port, entry.endpoint.address));
+                self.weighted(&targets.collect::<Targets>())
             }
             Found::Empty | Found::Alias(_) => Default::default(),
         }
     }
 
     /// The weight is counted over all entries, those too that turn out to be alike (as CoreDNS).
-    fn weighted(&self, entries: &[(NameRef, Option<u16>, IpAddr)]) -> (Section, Section) {
-        let weight = (100 / entries.len().max(1)).max(1) as u16;
-        let (mut answer, mut additional) = (Section::new(), Section::new());
-        let (mut seen, mut glued) = (HashSet::new(), HashSet::new());
-        for (target, port, address) in entries {
+    fn weighted(&self, targets: &Targets) -> (Section, Section) {
+        let weight = (100 / targets.len().max(1)).max(1) as u16;
+        let [mut answer, mut additional] = [(); 2].map(|()| spare::section(targets.len()));
+        let (mut seen, mut glued) = (Distinct::new(targets.len()), Distinct::new(targets.len()));
+        for (target, port, address) in targets {
             let Some(port) = *port else { continue };
-            let NameRef::Under(labels, _) = target else { continue };
-            if seen.insert((labels.wire(), port)) {
+            let labels = target.labels();
+            if seen.is_new((labels, port)) {
                 let data = RData::Srv { priority: 0, weight, port, target: target.clone() };
                 answer.push(Record::of_question(self.ttl, data));
             }
-            if glued.insert((labels.wire(), *address)) {
+            if glued.is_new((labels, *address)) {
                 additional.push(Record::new(target.clone(), self.ttl, RData::address(*address)));
             }
         }
@@ -576,6 +575,33 @@ fn external_name(service: &Service) -> Option<Name> {
     match &service.kind {
         ServiceKind::External(target) => Name::parse(target).ok(),
         _ => None,
+    }
+}
+
+/// Names with port and address: what SRV records and those behind them are made of.
+type Targets = SmallVec<[(NameRef, Option<u16>, IpAddr); 8]>;
+
+/// What has been met before: a few are compared one by one, many are hashed.
+enum Distinct<T> {
+    Few(SmallVec<[T; 16]>),
+    Many(HashSet<T, foldhash::fast::RandomState>),
+}
+
+impl<T: Copy + Eq + Hash> Distinct<T> {
+    /// For so many.
+    fn new(count: usize) -> Self {
+        if count <= 16 { Self::Few(SmallVec::new()) } else { Self::Many(HashSet::default()) }
+    }
+
+    fn is_new(&mut self, item: T) -> bool {
+        match self {
+            Self::Few(few) if few.contains(&item) => false,
+            Self::Few(few) => {
+                few.push(item);
+                true
+            }
+            Self::Many(many) => many.insert(item),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     sync::{
         OnceLock,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -26,10 +27,18 @@ pub struct Lanes {
 struct Lane([OnceLock<Box<[AtomicU64]>>; CHUNKS]);
 
 thread_local! {
-    static OWN: usize = {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        THREADS.fetch_add(1, Ordering::Relaxed)
-    };
+    /// The number of this thread, once it has counted something.
+    static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn own() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    OWN.with(|own| {
+        if own.get() == usize::MAX {
+            own.set(THREADS.fetch_add(1, Ordering::Relaxed));
+        }
+        own.get()
+    })
 }
 
 /// Chunk and place of a cell.
@@ -67,7 +76,8 @@ impl Lanes {
     }
 
     fn own(&self, cell: u32) -> &AtomicU64 {
-        self.lanes[OWN.with(|own| *own) % self.lanes.len()].cell(cell)
+        // There is a power of two of them.
+        self.lanes[own() & (self.lanes.len() - 1)].cell(cell)
     }
 
     pub(super) fn add(&self, cell: u32, amount: u64) {

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     chain::{Context, Outcome, Parked, Sent, Transport},
-    wire::{Body, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject},
+    versions::Seen,
+    wire::{
+        Body, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject, spare,
+    },
 };
 
 /// What became of a message.
@@ -94,6 +97,9 @@ pub(crate) fn handle(
     let Arrival { listener, peer, local, transport, now } = arrival;
     let mut cx = Context::new(query, peer, local, transport, now);
     cx.place.listener = listener as u16;
+    if !matches!(memory, Memory::Wanted(_)) {
+        cx.seen = Seen::UNASKED;
+    }
     if cx.query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
         site.refusals().count(RejectReason::BadVersion);
         return write_alone(&cx, &Response::new(Rcode::BADVERS), out);
@@ -103,7 +109,7 @@ pub(crate) fn handle(
     };
     cx.place = target.place;
     match target.chain.walk(&mut cx) {
-        Outcome::Answered(response) => {
+        Outcome::Answered(mut response) => {
             let length = write(target, &cx, &response, out);
             if let Memory::Wanted(hash) = memory {
                 let sent = Sent { response: &response, size: length, flags: Flags::of_message(out), now };
@@ -111,6 +117,7 @@ pub(crate) fn handle(
                     memo::keep(site.number(), &arrival, hash, message, &out[..length], terms);
                 }
             }
+            spare::give_back(&mut response);
             match response.following {
                 None => Handled::Reply(length),
                 Some(following) => Handled::Series(length, Box::new(Series { query: cx.query, following })),

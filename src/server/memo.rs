@@ -52,6 +52,8 @@ struct Memo {
     places: Box<[[Option<Box<Kept>>; ROW]]>,
     /// The tags of queries that were asked once, the last ones of each row.
     sighted: Box<[[u32; ROW]]>,
+    /// Which of these goes next.
+    oldest: Box<[u8]>,
     /// One for all answers that are counted in the same way.
     tallies: HashMap<Identity, Rc<Tallies>, foldhash::quality::RandomState>,
     /// Those with answers that have been given and not been counted yet.
@@ -184,6 +186,7 @@ impl Memo {
             tags: vec![[0; ROW]; PLACES / ROW].into(),
             places: (0..PLACES / ROW).map(|_| [const { None }; ROW]).collect(),
             sighted: vec![[0; ROW]; PLACES / ROW].into(),
+            oldest: vec![0; PLACES / ROW].into(),
             tallies: HashMap::default(),
             given: Vec::new(),
             start: Instant::now(),
@@ -198,8 +201,9 @@ impl Memo {
             if sighted.contains(&wanted) {
                 return Memory::Wanted(hash);
             }
-            sighted.rotate_right(1);
-            sighted[0] = wanted;
+            let oldest = &mut self.oldest[row];
+            sighted[usize::from(*oldest)] = wanted;
+            *oldest = (*oldest + 1) % ROW as u8;
             return Memory::Nothing;
         };
         let Some(kept) = &mut self.places[row][at] else { return Memory::Nothing };

@@ -16,6 +16,7 @@ mod record;
 mod rename;
 mod repeat;
 mod response;
+pub mod spare;
 mod types;
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ impl Name {
 
     /// Whether this name is `zone` or below it, by whole labels and blind to case.
     pub fn is_within(&self, zone: &Self) -> bool {
-        self.labels_above(zone).is_some()
+        zone.length == 1 || self.labels_above(zone).is_some()
     }
 
     /// How many labels stand left of `zone`; `None` if the name is not within it.

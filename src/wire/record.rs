@@ -35,6 +35,14 @@ impl NameRef {
     /// The question's own name.
     pub const QUESTION: Self = Self::Tail(0);
 
+    /// The labels that stand in front of a tail of the question's name, in wire form.
+    pub fn labels(&self) -> &[u8] {
+        match self {
+            Self::Under(prefix, _) => prefix.wire(),
+            Self::Tail(_) | Self::Full(_) => &[],
+        }
+    }
+
     /// The name written out, for a question of this name.
     pub fn resolve(&self, question: &Name) -> Name {
         match self {
@@ -57,7 +65,16 @@ impl From<Name> for NameRef {
 impl Prefix {
     /// A prefix of these labels. Labels longer than 63 octets are cut, as they cannot be written.
     pub fn of<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut wire = SmallVec::new();
+        Self::Made(SmallVec::new()).and(labels)
+    }
+
+    /// These labels with others behind them.
+    #[must_use]
+    pub fn and<'a>(self, labels: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut wire = match self {
+            Self::Made(wire) => wire,
+            Self::Fixed(wire) => wire.into(),
+        };
         for label in labels {
             let label = &label[..label.len().min(63)];
             wire.push(label.len() as u8);

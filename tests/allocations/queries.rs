@@ -17,11 +17,13 @@ use seamark::{
 use super::{Since, alone};
 
 /// Names of the sample cluster with types, and outside names, which the cache holds once they have been asked.
-const NAMES: [(&str, u16); 7] = [
+const NAMES: [(&str, u16); 9] = [
     ("kubernetes.default.svc.cluster.local", 1),
     ("kube-dns.kube-system.svc.cluster.local", 1),
     ("kube-dns.kube-system.svc.cluster.local", 28),
     ("nowhere.default.svc.cluster.local", 1),
+    ("db.data.svc.cluster.local", 1),
+    ("_postgres._tcp.db.data.svc.cluster.local", 33),
     ("www.example.org", 1),
     ("mail.example.org", 1),
     ("deep.below.www.example.org", 1),
@@ -126,7 +128,7 @@ fn answers_from_memory_allocate_nothing() {
     socket.connect(("127.0.0.1", port)).expect("an address");
     socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
     let mut buffer = [0; 512];
-    let mut answer = [0; 1232];
+    let mut answer = [0; 4096];
     // Each name has letters for more than 5,000 spellings, so that none comes twice.
     let mut ask = |id: usize, name: (&str, u16), spelling: usize| {
         let length = query(&mut buffer, id as u16, name, spelling);

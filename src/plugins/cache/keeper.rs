@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, Storable, classify},
     chain::{Context, Terms, Transport, ZoneSet},
-    wire::{Body, Ede, Failure, Opcode, Origin, Packet, Question, Rcode, Response},
+    wire::{Body, Ede, Failure, Name, Opcode, Origin, Packet, Question, Rcode, Response},
 };
 
 /// What the directive says, and the store that it says it of.
@@ -48,6 +48,11 @@ impl Keeper {
     /// Whether a query is one to keep answers of: NOTIFY, say, asks something else by the same name and type.
     pub(super) fn is_for(&self, cx: &Context) -> bool {
         cx.query.flags.opcode() == Opcode::QUERY && self.zones.contains(&cx.question().name)
+    }
+
+    /// Whether no answer for this name is ever kept (`disable` for both halves).
+    pub(super) fn keeps_nothing(&self, name: &Name) -> bool {
+        self.disabled.iter().all(|disabled| disabled.contains(name))
     }
 
     /// Joins those who ask the same right now, or is the first. What RD and the transport change is kept apart.

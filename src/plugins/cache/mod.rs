@@ -35,6 +35,10 @@ impl Plugin for CachePlugin {
         }
         let metrics = self.0.metrics(cx);
         metrics.requests.inc();
+        if self.0.keeps_nothing(&question.name) {
+            metrics.misses.inc();
+            return Step::Next;
+        }
         let key = Key::of(question, &cx.query);
         self.0.store.versions().note(key.hash(), &mut cx.seen);
         let Some(found) = self.0.find(&key, cx.start) else {

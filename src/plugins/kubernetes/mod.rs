@@ -37,7 +37,7 @@ impl Plugin for Kubernetes {
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
         let question = cx.question();
         let Some(zone) = self.zones.find(&question.name) else { return Step::Next };
-        let mut seen = Seen::default();
+        let mut seen = cx.seen.anew();
         let answer = answer::answer(self.cluster.index(), &self.policy, zone, question, &mut seen);
         let step = match answer {
             Answer::Here(response) => Step::Answer(response),
