@@ -114,6 +114,8 @@ async fn start(options: &Options, registry: Arc<Registry>, ready: Arc<AtomicBool
         directives: DIRECTIVES,
         registry,
         workers: options.workers,
+        // The names of one node's pods.
+        remembered: 1024,
         set_debug: Box::new(log_format::set_debug),
         overlap: true,
         readiness: Some(("node", ready)),

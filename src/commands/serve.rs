@@ -97,6 +97,7 @@ fn serve(options: Options) -> Result<(), String> {
         directives: DIRECTIVES,
         registry: runtime::registry(),
         workers: options.workers,
+        remembered: 2048,
         set_debug: Box::new(log_format::set_debug),
         overlap: false,
         readiness: None,

@@ -525,7 +525,7 @@ impl Asking<'_> {
         let mut answer = Section::new();
         let slices = index.slices_of(address, &mut self.seen.borrow_mut());
         for slice in slices.iter().filter(|slice| visible(slice.service.namespace())) {
-            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.address == address) {
+            for endpoint in slice.endpoints.having(address) {
                 let record = pointer(&self.endpoint_labels(slice, endpoint));
                 if !answer.contains(&record) {
                     answer.push(record);

@@ -19,11 +19,9 @@ use crate::{
     wire::Repeat,
 };
 
-/// Places of a thread, in rows of [`ROW`].
-const PLACES: usize = 2048;
 /// An answer may stand in any place of one row, whose tags fill a cache line.
 const ROW: usize = 16;
-/// Longer queries and answers take the way along the chain; a thread keeps 2 MiB at most.
+/// Longer queries and answers take the way along the chain; 2,048 of them are 2 MiB at most.
 const LONGEST_QUERY: usize = 160;
 const LONGEST_ANSWER: usize = 512;
 /// After so many answers the chain is walked once more, so that whoever gave it knows what is in use.
@@ -33,7 +31,7 @@ const TIMES: u8 = 200;
 static HASHER: LazyLock<foldhash::quality::RandomState> = LazyLock::new(foldhash::quality::RandomState::default);
 
 thread_local! {
-    static MEMO: RefCell<Memo> = RefCell::new(Memo::new());
+    static MEMO: RefCell<Memo> = RefCell::new(Memo::new(ROW));
 }
 
 /// What is known of a query before the chain is walked.
@@ -108,6 +106,11 @@ impl Lane {
     }
 }
 
+/// Makes room for so many answers on this thread; without, there is room for a few.
+pub(super) fn make_room(places: usize) {
+    MEMO.set(Memo::new(places));
+}
+
 /// Looks whether the answer to a message is known.
 pub(super) fn recall(site: u64, arrival: &Arrival, message: &[u8], out: &mut [u8]) -> Memory {
     if message.len() > LONGEST_QUERY || message.len() < 12 {
@@ -176,17 +179,15 @@ const fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }
 
-const fn row(hash: u64) -> usize {
-    hash as usize % (PLACES / ROW)
-}
-
 impl Memo {
-    fn new() -> Self {
+    /// Room for so many answers, at least a row.
+    fn new(places: usize) -> Self {
+        let rows = (places / ROW).max(1);
         Self {
-            tags: vec![[0; ROW]; PLACES / ROW].into(),
-            places: (0..PLACES / ROW).map(|_| [const { None }; ROW]).collect(),
-            sighted: vec![[0; ROW]; PLACES / ROW].into(),
-            oldest: vec![0; PLACES / ROW].into(),
+            tags: vec![[0; ROW]; rows].into(),
+            places: (0..rows).map(|_| [const { None }; ROW]).collect(),
+            sighted: vec![[0; ROW]; rows].into(),
+            oldest: vec![0; rows].into(),
             tallies: HashMap::default(),
             given: Vec::new(),
             start: Instant::now(),
@@ -194,8 +195,12 @@ impl Memo {
         }
     }
 
+    const fn row(&self, hash: u64) -> usize {
+        hash as usize % self.tags.len()
+    }
+
     fn recall(&mut self, site: u64, now: Instant, lane: Lane, hash: u64, message: &[u8], out: &mut [u8]) -> Memory {
-        let (row, wanted) = (row(hash), tag(hash));
+        let (row, wanted) = (self.row(hash), tag(hash));
         let Some(at) = self.tags[row].iter().position(|&tag| tag == wanted) else {
             let sighted = &mut self.sighted[row];
             if sighted.contains(&wanted) {
@@ -237,7 +242,7 @@ impl Memo {
     }
 
     fn tallies(&mut self, site: u64, each: Vec<Tally>) -> Rc<Tallies> {
-        if self.tallies.len() >= PLACES {
+        if self.tallies.len() >= self.tags.len() * ROW {
             self.tallies.retain(|_, tallies| Rc::strong_count(tallies) > 1);
         }
         let identity = std::iter::once(site).chain(each.iter().map(|tally| tally.identity)).collect();
@@ -246,7 +251,7 @@ impl Memo {
     }
 
     fn keep(&mut self, hash: u64, kept: Kept) {
-        let (row, tag) = (row(hash), tag(hash));
+        let (row, tag) = (self.row(hash), tag(hash));
         let tags = &self.tags[row];
         let at = tags.iter().position(|&there| there == tag).or_else(|| tags.iter().position(|&there| there == 0));
         // Any will do: whoever is asked often comes back.
@@ -317,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_query_is_remembered_when_it_has_been_asked_twice() {
-        let (mut memo, now) = (Memo::new(), Instant::now());
+        let (mut memo, now) = (Memo::new(2048), Instant::now());
         let mut query = query("api.shop.svc.cluster.local.");
         assert!(ask(&mut memo, 1, now, &query, |_| {}).is_none(), "seen for the first time");
         assert!(ask(&mut memo, 1, now, &query, |_| {}).is_none(), "kept");
@@ -331,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_thousand_names_are_nearly_always_remembered() {
-        let (mut memo, now) = (Memo::new(), Instant::now());
+        let (mut memo, now) = (Memo::new(2048), Instant::now());
         let queries: Vec<Vec<u8>> = (0..1000).map(|number| query(&format!("n{number}.example.org."))).collect();
         let mut given = 0;
         for _ in 0..100 {
@@ -361,7 +366,7 @@ mod tests {
             (("its end", |_, _| (1, 30)), false),
         ];
         for ((what, change), given) in table {
-            let (mut memo, versions) = (Memo::new(), Arc::new(Versions::new(16)));
+            let (mut memo, versions) = (Memo::new(2048), Arc::new(Versions::new(16)));
             for _ in 0..2 {
                 ask(&mut memo, 1, now, &query, |kept| {
                     let mut seen = Seen::default();
@@ -383,7 +388,7 @@ mod tests {
 
     #[test]
     fn addresses_come_in_another_order() {
-        let (mut memo, now) = (Memo::new(), Instant::now());
+        let (mut memo, now) = (Memo::new(2048), Instant::now());
         let query = query("headless.shop.svc.cluster.local.");
         let mut firsts = std::collections::HashSet::new();
         for _ in 0..60 {

@@ -44,6 +44,8 @@ pub struct Settings {
     pub registry: Arc<Registry>,
     /// How many worker threads.
     pub workers: usize,
+    /// How many answers each of them gives again without a walk, at most.
+    pub remembered: usize,
     /// Called when `debug` is switched on or off.
     pub set_debug: Box<dyn Fn(bool) + Send + Sync>,
     /// Whether a second instance may serve the same addresses, to take over or to hand over. Else a port that somebody
@@ -160,7 +162,7 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let (control, ends) = Control::new();
         let plan = plan(&settings)?;
-        let workers = Workers::start(settings.workers).map_err(StartError::System)?;
+        let workers = Workers::start(settings.workers, settings.remembered).map_err(StartError::System)?;
         let parking = Arc::new(Parking::new(TransportMetrics::register(&settings.registry)));
         let metrics = ReloadMetrics::register(&settings.registry);
         let none = HashMap::new();

@@ -98,6 +98,7 @@ fn serve(port: u16, upstream: SocketAddr) -> tokio::sync::mpsc::Sender<Signal> {
         directives: DIRECTIVES,
         registry: Arc::new(Registry::new()),
         workers: 1,
+        remembered: 2048,
         set_debug: Box::new(|_| ()),
         overlap: false,
         readiness: None,

@@ -105,10 +105,17 @@ impl Endpoints {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = Endpoint<'_>> {
-        (0..self.addresses.len()).map(|at| {
-            let text = |which: usize| self.texts.as_ref().and_then(|texts| texts.at(3 * at + which));
-            Endpoint { address: self.addresses.at(at), hostname: text(0), target: text(1), zone: text(2) }
-        })
+        (0..self.addresses.len()).map(|at| self.at(at))
+    }
+
+    /// Those that have this address.
+    pub fn having(&self, address: IpAddr) -> impl Iterator<Item = Endpoint<'_>> {
+        (0..self.addresses.len()).filter(move |&at| self.addresses.at(at) == address).map(|at| self.at(at))
+    }
+
+    fn at(&self, at: usize) -> Endpoint<'_> {
+        let text = |which: usize| self.texts.as_ref().and_then(|texts| texts.at(3 * at + which));
+        Endpoint { address: self.addresses.at(at), hostname: text(0), target: text(1), zone: text(2) }
     }
 
     /// Their addresses.
@@ -137,6 +144,9 @@ mod tests {
             let packed: Endpoints = endpoints.iter().copied().collect();
             assert_eq!(packed.iter().collect::<Vec<_>>(), endpoints);
             assert_eq!(packed.is_empty(), endpoints.is_empty());
+            for endpoint in &endpoints {
+                assert_eq!(packed.having(endpoint.address).collect::<Vec<_>>(), [*endpoint]);
+            }
             assert_eq!(packed.addresses().collect::<Vec<_>>(), packed.iter().map(|e| e.address).collect::<Vec<_>>());
         }
     }
