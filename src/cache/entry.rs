@@ -15,7 +15,8 @@ pub struct Entry {
     packet: Packet,
     class: Class,
     born: Instant,
-    ttl: Duration,
+    /// Milliseconds.
+    ttl: u32,
     /// Made when it is needed first: most entries live and end without.
     upkeep: OnceLock<Box<Mutex<Upkeep>>>,
     counted: Option<Arc<AtomicI64>>,
@@ -56,7 +57,8 @@ impl Entry {
             let taken_over = Upkeep { hits: known.hits, last_hit: known.last_hit, ..Upkeep::default() };
             _ = upkeep.set(Box::new(Mutex::new(taken_over)));
         }
-        Self { packet, class: storable.class, born: now, ttl: storable.ttl, upkeep, counted: None }
+        let ttl = storable.ttl.as_millis().try_into().unwrap_or(u32::MAX);
+        Self { packet, class: storable.class, born: now, ttl, upkeep, counted: None }
     }
 
     /// Counts its memory in `bytes` as long as it is there.
@@ -81,7 +83,7 @@ impl Entry {
 
     /// Its whole life.
     pub const fn ttl(&self) -> Duration {
-        self.ttl
+        Duration::from_millis(self.ttl as u64)
     }
 
     pub(super) fn size(&self) -> usize {
@@ -90,15 +92,15 @@ impl Entry {
 
     /// When its life ends.
     pub fn until(&self) -> Instant {
-        self.born + self.ttl
+        self.born + self.ttl()
     }
 
     /// What is left of its life.
     pub fn age(&self, now: Instant) -> Age {
         let age = now.saturating_duration_since(self.born);
-        match self.ttl.checked_sub(age) {
+        match self.ttl().checked_sub(age) {
             Some(left) if !left.is_zero() => Age::Fresh(left),
-            _ => Age::Ended(age.saturating_sub(self.ttl)),
+            _ => Age::Ended(age.saturating_sub(self.ttl())),
         }
     }
 

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::{Kept, Key};
 
 /// Places of a thread. A key has two, side by side; whoever is asked later takes one.
-const PLACES: usize = 1024;
-/// Longer answers are not copied: a thread holds on to 1 MiB at most.
+const PLACES: usize = 256;
+/// Longer answers are not copied: a thread holds on to 256 KiB at most.
 const LONGEST: usize = 1024;
 /// After so many hits the store is asked again, so that it knows what is in use when somebody has to go.
 const HITS: u8 = 64;

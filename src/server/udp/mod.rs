@@ -141,12 +141,17 @@ impl Desk {
         self.duty.refresh();
         let Some((site, listener)) = self.duty.site() else { return };
         let mut replies: SmallVec<[Reply<'_>; BATCH]> = SmallVec::new();
-        for ((letter, query), out) in letters.zip(answers.chunks_exact_mut(MAX_MESSAGE)) {
+        // One answer behind the other: what is written to stays small, though each has room for the longest.
+        let mut free = answers;
+        for (letter, query) in letters {
+            let Some(out) = free.get_mut(..MAX_MESSAGE) else { break };
             let Letter { peer, local } = letter;
             let arrival = Arrival { listener, peer, local, transport: Transport::Udp, now };
             match handle(site, arrival, query, self.duty.parking(), out) {
                 Handled::Reply(length) | Handled::Series(length, _) => {
-                    replies.push(Reply { bytes: &out[..length], letter })
+                    let (bytes, behind) = std::mem::take(&mut free).split_at_mut(length);
+                    free = behind;
+                    replies.push(Reply { bytes, letter });
                 }
                 Handled::Nothing => {}
                 Handled::Parked(job) => {
