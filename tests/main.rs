@@ -12,6 +12,7 @@ mod node;
 mod node_search;
 mod scenarios;
 mod serve;
+mod stock;
 mod support;
 mod transfer;
 mod upstream_faults;
