@@ -159,8 +159,7 @@ fn metrics_are_those_of_the_readmes() {
     let there: Vec<&str> = families.collect();
     let words = named.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let named = words.filter(|word| word.starts_with("coredns_") || word.starts_with("seamark_"));
-    let missing: Vec<&str> =
-        named.filter(|name| !ELSEWHERE.contains(name) && !there.contains(name)).collect();
+    let missing: Vec<&str> = named.filter(|name| !ELSEWHERE.contains(name) && !there.contains(name)).collect();
     assert!(missing.is_empty(), "named and not there: {missing:?}\n{text}");
     let stale: Vec<&&str> = ELSEWHERE.iter().filter(|name| there.contains(*name)).collect();
     assert!(stale.is_empty(), "there after all: {stale:?}");

@@ -33,7 +33,8 @@ fn root() -> &'static Path {
 
 fn plugin_readmes() -> Vec<PathBuf> {
     let folders = fs::read_dir(root().join("src/plugins")).expect("a directory").flatten();
-    let mut files: Vec<_> = folders.map(|folder| folder.path().join("README.md")).filter(|path| path.exists()).collect();
+    let mut files: Vec<_> =
+        folders.map(|folder| folder.path().join("README.md")).filter(|path| path.exists()).collect();
     files.sort();
     files
 }
@@ -82,7 +83,8 @@ fn each_plugin_has_a_readme_with_all_sections_and_examples() {
         let text = fs::read_to_string(&file).expect("a README");
         let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
         let name = file.display();
-        let order = ["Name", "Description", "Syntax", "Examples"].map(|heading| headings.iter().position(|h| *h == heading));
+        let order =
+            ["Name", "Description", "Syntax", "Examples"].map(|heading| headings.iter().position(|h| *h == heading));
         assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{name}: sections are {headings:?}");
         let examples = fences(&file).into_iter().filter(|fence| fence.section == "Examples").collect::<Vec<_>>();
         assert!(!examples.is_empty(), "{name}: there is no example");
@@ -180,7 +182,9 @@ fn moved(text: &str) -> String {
 fn key_without_port(key: &str) -> String {
     let (key, comma) = key.strip_suffix(',').map_or((key, ""), |key| (key, ","));
     match key.rsplit_once(':') {
-        Some((zone, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => format!("{zone}:{}{comma}", free_port()),
+        Some((zone, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => {
+            format!("{zone}:{}{comma}", free_port())
+        }
         _ => format!("{key}{comma}"),
     }
 }

@@ -126,7 +126,8 @@ fn own_ways(name: &str, server: &Server) {
 /// As an operator would look at them, without what is mounted beside them.
 #[test]
 fn each_passes_check() {
-    let missing = |line: u32, column: u32, pattern: &str| format!("{line}:{column}: warning: no file matches `{pattern}`");
+    let missing =
+        |line: u32, column: u32, pattern: &str| format!("{line}:{column}: warning: no file matches `{pattern}`");
     for (name, _) in corefiles() {
         let file = format!("{name}.Corefile");
         let output = Command::new(program())
@@ -136,10 +137,9 @@ fn each_passes_check() {
             .expect("the program");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let expected = match name.as_str() {
-            "k3s" => vec![
-                missing(19, 12, "/etc/coredns/custom/*.override"),
-                missing(22, 8, "/etc/coredns/custom/*.server"),
-            ],
+            "k3s" => {
+                vec![missing(19, 12, "/etc/coredns/custom/*.override"), missing(22, 8, "/etc/coredns/custom/*.server")]
+            }
             "aks" => vec![missing(18, 12, "custom/*.override"), missing(28, 8, "custom/*.server")],
             "gardener" => vec![missing(26, 12, "custom/*.override"), missing(28, 8, "custom/*.server")],
             _ => Vec::new(),
