@@ -34,7 +34,7 @@ pub(super) fn read(places: &[String]) -> Result<Sources, String> {
         }
         let path = Path::new(place);
         let folder = path.is_dir();
-        let before = texts.len();
+        let (before, known) = (texts.len(), manifests.len());
         for file in if folder { files(path)? } else { vec![path.to_owned()] } {
             let text = fs::read(&file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
             let text = String::from_utf8_lossy(&text);
@@ -43,9 +43,13 @@ pub(super) fn read(places: &[String]) -> Result<Sources, String> {
             texts.extend(corefiles(&name, &text, directory));
             manifests.extend(is_manifest(&name, &text).then(|| text.into_owned()));
         }
-        if texts.len() == before {
+        let has_roles = manifests[known..].iter().any(|text| text.contains("Role\n"));
+        if texts.len() == before && !has_roles {
             return Err(format!("{place}: there is no Corefile in it"));
         }
+    }
+    if texts.is_empty() {
+        return Err(format!("{}: there is no Corefile in it", places.join(", ")));
     }
     Ok(Sources { texts, manifests })
 }
