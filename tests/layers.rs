@@ -45,7 +45,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("node", &["wire", "metrics"]),
     (
         "commands",
-        &["autoscale", "node", "http", "wire", "metrics", "plugins", "server", "chain", "kubernetes", "corefile"],
+        &[
+            "autoscale",
+            "node",
+            "http",
+            "wire",
+            "metrics",
+            "plugins",
+            "server",
+            "chain",
+            "kubernetes",
+            "corefile",
+            "upstream",
+            "versions",
+        ],
     ),
 ];
 

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
-use super::{picture::Picture, rights};
-use crate::corefile::Instance;
+use super::rights;
+use crate::{commands::picture::Picture, corefile::Instance};
 
 /// What each block of a Corefile does to a query, in the order in which it happens.
 pub(super) fn text(name: &str, pictures: &[Picture<'_>]) -> String {

@@ -1,7 +1,6 @@
 //! `seamark check`: what a Corefile says, and what is wrong with it, without serving it.
 
 mod explain;
-mod picture;
 mod report;
 mod rights;
 mod sources;
@@ -9,7 +8,10 @@ mod warnings;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::flags::{self, Flag, Parsed};
+use super::{
+    flags::{self, Flag, Parsed},
+    picture,
+};
 use crate::{
     corefile,
     node::{KubeDns, LocalAddresses, Pillars, render},

@@ -1,10 +1,10 @@
 //! What the API server must let the service account read, and whether the roles beside a Corefile do.
 
-use super::{
-    picture::{Part, Picture},
-    report::Finding,
+use super::report::Finding;
+use crate::{
+    commands::picture::{Part, Picture},
+    kubernetes::rights::{Grant, grants},
 };
-use crate::kubernetes::rights::{Grant, grants};
 
 /// API group and resource.
 type Kind = (&'static str, &'static str);

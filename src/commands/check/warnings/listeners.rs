@@ -102,8 +102,8 @@ pub(super) fn forwards_to_itself(picture: &Picture<'_>) -> Vec<Finding> {
 mod tests {
     use std::path::Path;
 
-    use super::{super::super::picture, *};
-    use crate::corefile;
+    use super::*;
+    use crate::{commands::picture, corefile};
 
     #[test]
     fn a_certificate_is_missed_where_queries_come_encrypted() {

@@ -6,8 +6,11 @@ mod retired;
 mod rules;
 mod settings;
 
-use super::{picture::Picture, report::Finding};
-use crate::corefile::Corefile;
+use super::report::Finding;
+use crate::{
+    commands::picture::{Part, Picture},
+    corefile::Corefile,
+};
 
 /// All warnings about a Corefile that reads well, and errors that a start would find.
 pub(super) fn of(corefile: &Corefile, pictures: &[Picture<'_>]) -> Vec<Finding> {

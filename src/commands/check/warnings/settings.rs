@@ -58,9 +58,7 @@ fn idle_loop(picture: &Picture<'_>) -> Option<Finding> {
 fn idle_transfer(picture: &Picture<'_>) -> Option<Finding> {
     let word = &picture.part("transfer")?.stanza.name;
     let with_zones = ["file", "auto", "secondary", "kubernetes"];
-    let has = |part: &super::super::picture::Part<'_>| {
-        with_zones.contains(&part.name()) || matches!(part.role.kind, Kind::Unknown)
-    };
+    let has = |part: &super::Part<'_>| with_zones.contains(&part.name()) || matches!(part.role.kind, Kind::Unknown);
     let text = "has nothing to hand over: no directive of this block has a whole zone";
     (!picture.chain.iter().any(has)).then(|| Finding::warning(word, text.to_owned()))
 }
