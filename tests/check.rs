@@ -48,9 +48,67 @@ fn each_trap_has_its_warning() {
             ". {\n    rewrite continue cname suffix .a.example .b.example\n    whoami\n}\n",
             "stdin:2:35: warning: no alias ends like `.a.example`: the last dot is missing",
         ),
+        (
+            "a.test {\n    whoami\n}\na.test {\n    view v {\n        expr true\n    }\n    whoami\n}\n",
+            "stdin:4:1: warning: no query comes here: the block of line 1 has no `view`, and takes them all",
+        ),
+        (
+            ". {\n    whoami\n    forward . 192.0.2.1\n}\n",
+            "stdin:2:5: warning: no query comes here: `forward`, which stands before it, answers them all",
+        ),
+        (
+            ". {\n    hosts /etc/hosts cluster.local\n    kubernetes cluster.local\n    \
+             forward . 192.0.2.1\n}\n",
+            "stdin:3:5: warning: no query comes here: `hosts`, which stands before it, answers them all",
+        ),
+        (
+            "cluster.local {\n    kubernetes cluster.local in-addr.arpa\n}\n",
+            "stdin:2:30: warning: no query for `in-addr.arpa` comes to this block: add it to line 1",
+        ),
+        (
+            ". {\n    forward . 192.0.2.1\n    forward a.test 192.0.2.2\n}\n",
+            "stdin:3:5: warning: this line is never used: that of line 2 takes all its names",
+        ),
+        (
+            ". {\n    bind 127.0.0.5\n    forward . 127.0.0.5\n}\n",
+            "stdin:3:15: warning: `127.0.0.5` is this server itself",
+        ),
+        (
+            ". {\n    autopath @kubernetes\n    kubernetes cluster.local {\n        pods insecure\n    }\n    forward . \
+             192.0.2.1\n}\n",
+            "stdin:2:14: warning: answers no search list: `kubernetes` needs `pods verified`",
+        ),
+        (
+            ". {\n    cache 30 cluster.local\n    kubernetes cluster.local\n    forward . 192.0.2.1\n}\n",
+            "stdin:2:5: warning: keeps nothing: answers of `kubernetes` come from memory, and are never kept",
+        ),
+        (
+            ". {\n    loop\n    whoami\n}\n",
+            "stdin:2:5: warning: finds nothing: no directive of this block asks other servers",
+        ),
+        (
+            ". {\n    transfer {\n        to *\n    }\n    whoami\n}\n",
+            "stdin:2:5: warning: has nothing to hand over: no directive of this block has a whole zone",
+        ),
+        (
+            ". {\n    reload 5s\n    health {\n        lameduck 7s\n    }\n    whoami\n}\n",
+            "stdin:4:18: warning: the process ends for 7s and `reload` looks every 5s: the Corefile is read again while it ends",
+        ),
+        (
+            ". {\n    errors stdout\n    whoami\n}\n",
+            "stdin:2:12: warning: `stdout` changes nothing: there is no other place: leave it out",
+        ),
+        (
+            "a.test {\n    secondary {\n        transfer from 192.0.2.1\n        upstream\n    }\n}\n",
+            "stdin:4:9: warning: `upstream` changes nothing: aliases are followed through this server itself: leave it out",
+        ),
+        (
+            ". {\n    multisocket\n    whoami\n}\n",
+            "stdin:2:5: warning: `multisocket` changes nothing: each core has sockets of its own anyway: leave it out",
+        ),
     ] {
         let (code, text) = check(&home, &["-"], corefile);
-        assert_eq!((code, text), (Some(0), format!("{expected}\n0 errors, 1 warning\n")));
+        assert_eq!((code, text), (Some(0), format!("{expected}\n0 errors, 1 warning\n")), "{corefile}");
         assert_eq!(check(&home, &["-strict", "-"], corefile).0, Some(1));
     }
     // The same words where they are no trap.
@@ -58,8 +116,18 @@ fn each_trap_has_its_warning() {
         ". {\n    kubernetes cluster.local {\n        fallthrough\n    }\n    forward . 127.0.0.1:5300\n}\n",
         ". {\n    kubernetes cluster.local\n}\nsvc.cluster.local:54 {\n    whoami\n}\n",
         ". {\n    rewrite continue cname a.example b.example\n    rewrite name c.example d.example\n    whoami\n}\n",
+        "a.test {\n    view v {\n        expr true\n    }\n    whoami\n}\na.test {\n    whoami\n}\n",
+        ". {\n    hosts /etc/hosts cluster.local {\n        fallthrough\n    }\n    kubernetes cluster.local\n    forward . 192.0.2.1\n}\n",
+        ". {\n    forward a.test 192.0.2.2\n    forward . 192.0.2.1\n}\n",
+        ". {\n    forward . 192.0.2.1 {\n        next NXDOMAIN\n    }\n    forward . 192.0.2.2\n}\n",
+        ". {\n    bind 127.0.0.5\n    forward . 127.0.0.1\n}\n",
+        ". {\n    autopath @kubernetes\n    kubernetes cluster.local {\n        pods verified\n    }\n    forward . 192.0.2.1\n}\n",
+        ". {\n    cache 30\n    kubernetes cluster.local\n    forward . 192.0.2.1\n}\n",
+        ". {\n    reload 30s\n    health {\n        lameduck 30s\n    }\n    whoami\n}\n",
+        ". {\n    template IN A a.test {\n        answer \"{{ .Name }} A 192.0.2.1\"\n    }\n    forward . 192.0.2.1\n}\n",
     ] {
-        assert_eq!(check(&home, &["-strict", "-"], corefile), (Some(0), "0 errors, 0 warnings\n".to_owned()));
+        let passed = (Some(0), "0 errors, 0 warnings\n".to_owned());
+        assert_eq!(check(&home, &["-strict", "-"], corefile), passed, "{corefile}");
     }
 }
 
@@ -89,8 +157,8 @@ fn templates_of_the_node_cache_and_explanations() {
     let home = directory();
     let template = "__PILLAR__DNS__DOMAIN__:53 {\n    whoami\n    cache 30\n    bind __PILLAR__LOCAL__DNS__\n}\n";
     let (code, text) = check(&home, &["-node", "-explain", "-"], template);
-    let expected = "stdin\n  dns://:53, names in cluster.local.\n     1. bind (169.254.20.10): listens on these addresses only\n     \
-                    2. cache (30): keeps what those below answer\n     3. whoami: answers who asked\n\n0 errors, 0 warnings\n";
+    let expected = "stdin\n  dns://:53 on 169.254.20.10, names in cluster.local.\n     1. bind (169.254.20.10): listens on these addresses only\n     \
+                    2. cache (30): keeps what those below answer, but for live data of the cluster\n     3. whoami: answers who asked\n\n0 errors, 0 warnings\n";
     assert_eq!((code, text.as_str()), (Some(0), expected));
     assert_eq!(check(&home, &["-node", "-"], "__PILLAR__TYPO__ {\n}\n").0, Some(1));
     let rights =
@@ -99,6 +167,38 @@ fn templates_of_the_node_cache_and_explanations() {
         rights.contains("list and watch namespaces, services, endpointslices.discovery.k8s.io, pods\n"),
         "{rights}"
     );
+}
+
+#[test]
+fn roles_beside_the_configmap_are_compared_with_what_the_corefile_needs() {
+    let home = directory();
+    let corefile = "kind: ConfigMap\ndata:\n  Corefile: |\n    . {\n        kubernetes cluster.local {\n            \
+                    pods verified\n        }\n    }\n";
+    let role = "---\nkind: ClusterRole\nrules:\n- apiGroups: ['']\n  resources: [services, namespaces]\n  verbs: [list, \
+                watch]\n- apiGroups: ['']\n  resources: [pods]\n  verbs: [list]\n";
+    let slices = "- apiGroups: [discovery.k8s.io]\n  resources: [endpointslices]\n  verbs: [list, watch]\n";
+    for (roles, expected) in [
+        (String::new(), vec![]),
+        (
+            role.to_owned(),
+            vec![
+                "no ClusterRole here lets anybody list and watch endpointslices.discovery.k8s.io",
+                "no ClusterRole here lets anybody watch pods",
+            ],
+        ),
+        (format!("{role}{slices}"), vec!["no ClusterRole here lets anybody watch pods"]),
+        ("---\nkind: ClusterRole\nrules:\n- {apiGroups: ['*'], resources: ['*'], verbs: ['*']}\n".to_owned(), vec![]),
+    ] {
+        let (_, text) = check(&home, &["-"], &format!("{corefile}{roles}"));
+        let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("stdin:5:9: warning: ")).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+    // Our own manifests agree with each other.
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    let (code, text) =
+        check(&home, &["-strict", &format!("{deploy}/rbac.yaml"), &format!("{deploy}/cluster-dns.yaml")], "");
+    assert_eq!((code, text.as_str()), (Some(0), "0 errors, 0 warnings\n"));
+    assert_eq!(check(&home, &[&format!("{deploy}/rbac.yaml")], "").0, Some(2), "roles alone are no Corefile");
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::support::server::{Server, directory, free_port, http, pause, program, subject};
+use crate::support::{
+    server::{Server, free_port, http, pause, program, subject},
+    upstream::Upstream,
+};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -48,49 +51,6 @@ fn wrong_corefiles_are_refused_with_the_place() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every `corefile` block of a plugin's README starts, on a free port and with free ports for HTTP.
-#[test]
-fn examples_in_readmes_start() {
-    let plugins = root().join("src/plugins");
-    let mut started = 0;
-    for folder in fs::read_dir(plugins).expect("a directory").map(|entry| entry.expect("an entry").path()) {
-        let Ok(readme) = fs::read_to_string(folder.join("README.md")) else { continue };
-        for block in readme.split("```corefile\n").skip(1) {
-            let text = block.split("```").next().unwrap_or_default();
-            start(text);
-            started += 1;
-        }
-    }
-    assert!(started >= 15, "only {started} examples");
-}
-
-fn start(text: &str) {
-    let mut text =
-        text.replace("manifests examples/cluster", &format!("manifests {}", root().join("examples/cluster").display()));
-    text = text.replace("examples/zones", &root().join("examples/zones").display().to_string());
-    for port in ["localhost:18080", "localhost:18181", "localhost:19153"] {
-        text = text.replace(port, &format!("127.0.0.1:{}", free_port()));
-    }
-    let port = free_port();
-    let path = directory();
-    fs::write(path.join("Corefile"), &text).expect("a Corefile");
-    let mut child = Command::new(program())
-        .args(["serve", "-conf", "Corefile", "-dns.port", &port.to_string(), "-pidfile", "pid"])
-        .current_dir(&path)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program");
-    let begun = (0..300).any(|_| {
-        pause(20);
-        path.join("pid").exists()
-    });
-    _ = child.kill();
-    let output = child.wait_with_output().expect("it ends");
-    _ = fs::remove_dir_all(path);
-    assert!(begun, "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// Corefile.example, as `make run` serves it, with free ports.
 #[test]
 fn the_example_at_the_top_serves_the_sample_cluster() {
@@ -125,9 +85,16 @@ fn the_example_at_the_top_serves_the_sample_cluster() {
 #[test]
 fn metrics_are_those_of_the_readmes() {
     let metrics = free_port();
-    let hosts = directory();
+    let upstream = Upstream::start();
     let server = Server::start(&format!(
-        ".:{{port}} {{
+        "api.test:{{port}} {{
+            prometheus 127.0.0.1:{metrics}
+            kubernetes cluster.test {{
+                endpoint http://127.0.0.1:{}
+                startup_timeout 1s
+            }}
+        }}
+        .:{{port}} {{
             errors
             log
             autopath @kubernetes
@@ -147,7 +114,7 @@ fn metrics_are_those_of_the_readmes() {
                 answer nonsense
             }}
             prometheus 127.0.0.1:{metrics}
-            forward . 127.0.0.1:9
+            forward . {}
             cache 30
             reload
             loadbalance
@@ -159,7 +126,9 @@ fn metrics_are_those_of_the_readmes() {
         }}",
         free_port(),
         free_port(),
-        root().join("examples/cluster").display()
+        free_port(),
+        root().join("examples/cluster").display(),
+        upstream.address
     ));
     for question in [
         "api.shop.svc.cluster.local A +dnssec",
@@ -167,7 +136,11 @@ fn metrics_are_those_of_the_readmes() {
         "a.hosts.test A",
         "wrong.test A",
         "wrong.test TXT",
-        "x.test A",
+        "ok.test A",
+        "ok.test A +tcp",
+        "ok.two.test A +tcp",
+        "ok.three.test A +tcp",
+        "nobody.shop.svc.cluster.local A",
     ] {
         server.ask(question);
     }
@@ -185,16 +158,15 @@ fn metrics_are_those_of_the_readmes() {
     }
     let there: Vec<&str> = families.collect();
     let words = named.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    // These need an API server, or an upstream that answers; tests/live.rs, tests/serve.rs and tests/node_search.rs look at them.
-    let elsewhere =
-        ["coredns_kubernetes_", "coredns_proxy_", "seamark_kubernetes_relists_total", "seamark_autopath_pods_known"];
-    for name in words.filter(|word| word.starts_with("coredns_") || word.starts_with("seamark_")) {
-        if !elsewhere.iter().any(|part| name.starts_with(part)) {
-            assert!(there.contains(&name), "{name} is named and not there:\n{text}");
-        }
-    }
-    _ = fs::remove_dir_all(hosts);
+    let named = words.filter(|word| word.starts_with("coredns_") || word.starts_with("seamark_"));
+    let missing: Vec<&str> = named.filter(|name| !ELSEWHERE.contains(name) && !there.contains(name)).collect();
+    assert!(missing.is_empty(), "named and not there: {missing:?}\n{text}");
+    let stale: Vec<&&str> = ELSEWHERE.iter().filter(|name| there.contains(*name)).collect();
+    assert!(stale.is_empty(), "there after all: {stale:?}");
 }
+
+/// These need an API server that answers; tests/live.rs and tests/node_search.rs look at them.
+const ELSEWHERE: [&str; 2] = ["coredns_kubernetes_dns_programming_duration_seconds", "seamark_autopath_pods_known"];
 
 /// The manifests of deploy/ say what the program does: ports, paths, arguments.
 #[test]

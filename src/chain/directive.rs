@@ -1,4 +1,4 @@
-use super::Block;
+use super::{Block, Role};
 use crate::corefile::{Errors, Stanza};
 
 /// A word of the Corefile: how it is read and what it builds.
@@ -27,6 +27,11 @@ pub trait Build {
     /// # Errors
     /// What the outside world does not give: a file, a port, a connection.
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError>;
+
+    /// What it does, for those who look at a Corefile.
+    fn role(&self) -> Role {
+        Role::default()
+    }
 }
 
 /// Why a configuration that reads well could not be brought to life. The caller adds file, line and directive.

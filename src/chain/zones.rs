@@ -53,3 +53,9 @@ impl ZoneSet {
         self.zones.iter()
     }
 }
+
+impl FromIterator<Name> for ZoneSet {
+    fn from_iter<I: IntoIterator<Item = Name>>(zones: I) -> Self {
+        Self::new(zones.into_iter().collect())
+    }
+}

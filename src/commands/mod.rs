@@ -2,10 +2,12 @@
 
 mod autoscale;
 mod check;
+mod explain;
 mod flags;
 mod log_format;
 mod node_cache;
 mod node_flags;
+mod picture;
 mod runtime;
 mod serve;
 
@@ -22,6 +24,7 @@ usage: seamark COMMAND [FLAGS]
 
 commands:
   check      say what is wrong with a Corefile, and what it does
+  explain    say how a pod finds a name: which names are asked, who answers each, what it costs
   serve      answer DNS queries as a Corefile says (also when called `coredns`)
   autoscale  set replicas by the size of the cluster (also when called `cluster-proportional-autoscaler`)
   node-cache answer the queries of a node's pods (also when called `node-cache`)
@@ -45,6 +48,7 @@ pub fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     match args.next().as_deref() {
         Some("serve") => serve::run(args),
         Some("check") => check::run(args),
+        Some("explain") => explain::run(args),
         Some("autoscale") => autoscale::run(args),
         Some("node-cache") => node_cache::run(args),
         Some("version" | "-version" | "--version") => {

@@ -20,6 +20,7 @@ mod labels;
 pub mod manifests;
 mod metrics;
 pub mod object;
+pub mod rights;
 mod selector;
 mod watch;
 pub mod whole;

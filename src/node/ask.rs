@@ -41,7 +41,7 @@ fn addresses(message: &Message) -> impl Iterator<Item = IpAddr> {
 ///
 /// # Errors
 /// No answer within `patience`, or an error of the network.
-pub(super) fn ask(server: SocketAddr, name: &Name, kind: RecordType, patience: Duration) -> io::Result<Message> {
+pub fn ask(server: SocketAddr, name: &Name, kind: RecordType, patience: Duration) -> io::Result<Message> {
     ask_over(&socket_to(server)?, name, kind, patience)
 }
 

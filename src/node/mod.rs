@@ -38,6 +38,7 @@ mod selftest;
 mod switch;
 mod template;
 
+pub use ask::ask;
 pub use device::{Conflict, Device, DeviceError, Events};
 pub use endpoints::Endpoints;
 pub use host::{Host, HostError, Keeping, Wanted};

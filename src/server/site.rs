@@ -55,6 +55,14 @@ const NOT_YET: [&str; 24] = [
     "dynupdate",
 ];
 
+/// Directives that CoreDNS had once, and what has taken their place.
+const GONE: [(&str, &str); 4] = [
+    ("proxy", "`forward` has taken its place"),
+    ("federation", "clusters have no federations any more; leave it out"),
+    ("reverse", "`template` has taken its place"),
+    ("startup", "`on startup` has taken its place"),
+];
+
 /// A Corefile whose every directive reads well, before anything of the outside world is touched.
 pub(crate) struct Plan {
     blocks: Vec<PlannedBlock>,
@@ -124,6 +132,9 @@ fn unknown(word: &Token, directives: &[Directive]) -> Error {
     if NOT_YET.contains(&word.text.as_str()) {
         let text = format!("directive `{}` of CoreDNS is not built into seamark yet", word.text);
         return word.error(text);
+    }
+    if let Some((_, instead)) = GONE.iter().find(|(gone, _)| *gone == word.text) {
+        return word.error(format!("Unknown directive '{}': {instead}", word.text));
     }
     let known: Vec<&str> = directives.iter().map(|directive| directive.name).collect();
     word.error(format!("Unknown directive '{}'{}", word.text, word.hint(&known)))

@@ -1,60 +1,38 @@
 use std::fmt::Write as _;
 
-use crate::{
-    corefile::{Block, Corefile, Instance},
-    plugins::DIRECTIVES,
-};
-
-/// What directives do to a query; those that are only named speak for themselves.
-const WORDS: [(&str, &str); 17] = [
-    ("reload", "reads this file again when it changes"),
-    ("bind", "listens on these addresses only"),
-    ("debug", "lets a panic end the process"),
-    ("ready", "says over HTTP whether all is ready"),
-    ("health", "says over HTTP that the process lives"),
-    ("prometheus", "counts every answer"),
-    ("errors", "logs what could not be answered"),
-    ("log", "logs every answer"),
-    ("loadbalance", "changes the order of addresses"),
-    ("rewrite", "asks another question, and changes what comes back"),
-    ("cache", "keeps what those below answer"),
-    ("hosts", "answers from a hosts file"),
-    ("kubernetes", "answers from the cluster"),
-    ("loop", "ends the process if queries come back"),
-    ("forward", "asks other name servers"),
-    ("template", "answers from templates"),
-    ("whoami", "answers who asked"),
-];
+use super::rights;
+use crate::{commands::picture::Picture, corefile::Instance};
 
 /// What each block of a Corefile does to a query, in the order in which it happens.
-pub(super) fn text(name: &str, corefile: &Corefile, port: u16) -> String {
+pub(super) fn text(name: &str, pictures: &[Picture<'_>]) -> String {
     let mut text = format!("{name}\n");
-    for block in &corefile.blocks {
-        for key in &block.keys {
-            let port = key.port.unwrap_or(port);
-            for zone in &key.zones {
-                _ = writeln!(text, "  {}://:{port}, names in {zone}", key.scheme.as_str());
-            }
+    for picture in pictures {
+        for (key, zone, port) in picture.served() {
+            let hosts = picture.hosts();
+            let on = if hosts.is_empty() { String::new() } else { format!(" on {}", hosts.join(", ")) };
+            let view = picture.view().map_or(String::new(), |view| format!(", for the view {view}"));
+            _ = writeln!(text, "  {}://:{port}{on}, names in {zone}{view}", key.scheme.as_str());
         }
-        chain(block, &mut text);
+        chain(picture, &mut text);
     }
     text.push('\n');
     text
 }
 
-fn chain(block: &Block, text: &mut String) {
-    let stanzas = DIRECTIVES
-        .iter()
-        .filter_map(|directive| block.stanzas.iter().find(|stanza| stanza.name.text == directive.name));
-    for (number, stanza) in (1..).zip(stanzas) {
-        let name = &stanza.name.text;
-        let words = WORDS.iter().find(|(known, _)| known == name).map_or("", |(_, words)| *words);
-        let lines: Vec<String> = stanza.instances.iter().map(line).filter(|line| !line.is_empty()).collect();
+fn chain(picture: &Picture<'_>, text: &mut String) {
+    for (number, part) in (1..).zip(&picture.chain) {
+        let name = part.name();
+        let lines: Vec<String> = part.stanza.instances.iter().map(line).filter(|line| !line.is_empty()).collect();
         let lines = if lines.is_empty() { String::new() } else { format!(" ({})", lines.join("; ")) };
-        _ = writeln!(text, "    {number:>2}. {name}{lines}: {words}");
-        if name == "kubernetes" {
-            _ = writeln!(text, "        needs to list and watch {}", rights(&stanza.instances));
+        let does = if part.role.does.is_empty() { String::new() } else { format!(": {}", part.role.does) };
+        _ = writeln!(text, "    {number:>2}. {name}{lines}{does}");
+        if let Some(needed) = rights::needed(part) {
+            let kinds: Vec<&str> = needed.iter().map(|(_, kind)| *kind).collect();
+            _ = writeln!(text, "        needs to list and watch {}", kinds.join(", "));
         }
+    }
+    if !picture.chain.iter().any(|part| part.role.ends(&crate::wire::Name::root())) && !picture.chain.is_empty() {
+        _ = writeln!(text, "        whoever gets here has no answer: SERVFAIL");
     }
 }
 
@@ -66,23 +44,4 @@ fn line(instance: &Instance) -> String {
         words.push(format!("[{}]", std::iter::once(line.word.text.as_str()).chain(args).collect::<Vec<_>>().join(" ")));
     }
     words.join(" ")
-}
-
-/// What the API server must let the service account read.
-fn rights(instances: &[Instance]) -> String {
-    let has = |word: &str, arg: Option<&str>| {
-        let mut lines = instances.iter().flat_map(|instance| &instance.lines);
-        lines.any(|line| line.word.text == word && arg.is_none_or(|arg| line.args.iter().any(|word| word.text == arg)))
-    };
-    let mut kinds = vec!["namespaces", "services"];
-    if !has("noendpoints", None) {
-        kinds.push("endpointslices.discovery.k8s.io");
-    }
-    if has("pods", Some("verified")) {
-        kinds.push("pods");
-    }
-    if has("multicluster", None) {
-        kinds.push("serviceimports.multicluster.x-k8s.io");
-    }
-    kinds.join(", ")
 }

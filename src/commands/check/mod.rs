@@ -2,12 +2,16 @@
 
 mod explain;
 mod report;
+mod rights;
 mod sources;
 mod warnings;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::flags::{self, Flag, Parsed};
+use super::{
+    flags::{self, Flag, Parsed},
+    picture,
+};
 use crate::{
     corefile,
     node::{KubeDns, LocalAddresses, Pillars, render},
@@ -15,7 +19,7 @@ use crate::{
     server,
 };
 use report::{Finding, Form};
-use sources::Text;
+use sources::{Sources, Text};
 
 const FLAGS: &[Flag] = &[
     Flag { name: "format", value: Some("text|json|github"), help: "how to say what was found (default text)" },
@@ -52,7 +56,7 @@ pub(super) fn run(args: impl Iterator<Item = String>) -> ExitCode {
     }
     let looked = options(&parsed, places).and_then(|options| Ok((sources::read(&options.places)?, options)));
     match looked {
-        Ok((texts, options)) => check(&texts, &options),
+        Ok((sources, options)) => check(&sources, &options),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
@@ -101,15 +105,17 @@ fn options(parsed: &Parsed, mut places: Vec<String>) -> Result<Options, String> 
     })
 }
 
-fn check(texts: &[Text], options: &Options) -> ExitCode {
+fn check(sources: &Sources, options: &Options) -> ExitCode {
     let mut findings = Vec::new();
     let mut words = String::new();
-    for text in texts {
+    for text in &sources.texts {
         match read(text, options) {
             Ok(corefile) => {
-                findings.extend(warnings::of(&corefile, options.port));
+                let pictures = picture::of(&corefile, options.port);
+                findings.extend(warnings::of(&corefile, &pictures));
+                findings.extend(rights::missing(&pictures, &sources.manifests));
                 if options.explain {
-                    words += &explain::text(&text.name, &corefile, options.port);
+                    words += &explain::text(&text.name, &pictures);
                 }
             }
             Err(errors) => findings.extend(errors),

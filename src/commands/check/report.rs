@@ -9,7 +9,7 @@ pub(super) struct Finding {
     pub(super) is_error: bool,
     file: String,
     /// Line and column from 1.
-    place: Option<(u32, u32)>,
+    pub(super) place: Option<(u32, u32)>,
     message: String,
     /// As people read it.
     shown: String,

@@ -13,30 +13,45 @@ pub(super) struct Text {
     pub(super) directory: PathBuf,
 }
 
+/// What there is to look at.
+#[derive(Default)]
+pub(super) struct Sources {
+    pub(super) texts: Vec<Text>,
+    /// All YAML, whole.
+    pub(super) manifests: Vec<String>,
+}
+
 /// The Corefiles of these places: files, directories with Corefiles and YAML in them, `-` for standard input.
-pub(super) fn read(places: &[String]) -> Result<Vec<Text>, String> {
-    let mut texts = Vec::new();
+pub(super) fn read(places: &[String]) -> Result<Sources, String> {
+    let Sources { mut texts, mut manifests } = Sources::default();
     for place in places {
         if place == "-" {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;
             texts.extend(corefiles("stdin", &text, Path::new("")));
+            manifests.extend(is_manifest("stdin", &text).then_some(text));
             continue;
         }
         let path = Path::new(place);
         let folder = path.is_dir();
-        let before = texts.len();
+        let (before, known) = (texts.len(), manifests.len());
         for file in if folder { files(path)? } else { vec![path.to_owned()] } {
             let text = fs::read(&file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
             let text = String::from_utf8_lossy(&text);
             let directory = file.parent().unwrap_or_else(|| Path::new(""));
-            texts.extend(corefiles(&file.display().to_string(), &text, directory));
+            let name = file.display().to_string();
+            texts.extend(corefiles(&name, &text, directory));
+            manifests.extend(is_manifest(&name, &text).then(|| text.into_owned()));
         }
-        if texts.len() == before {
+        let has_roles = manifests[known..].iter().any(|text| text.contains("Role\n"));
+        if texts.len() == before && !has_roles {
             return Err(format!("{place}: there is no Corefile in it"));
         }
     }
-    Ok(texts)
+    if texts.is_empty() {
+        return Err(format!("{}: there is no Corefile in it", places.join(", ")));
+    }
+    Ok(Sources { texts, manifests })
 }
 
 /// Files of a directory that may be Corefiles or hold one, in order of their names.
@@ -56,11 +71,14 @@ fn is_yaml(name: &str) -> bool {
     [".yaml", ".yml"].iter().any(|end| name.ends_with(end))
 }
 
+fn is_manifest(name: &str, text: &str) -> bool {
+    is_yaml(name) || text.lines().any(|line| line.trim_start().starts_with("kind:"))
+}
+
 /// The text itself, or the Corefiles of the ConfigMaps in it.
 fn corefiles(name: &str, text: &str, directory: &Path) -> Vec<Text> {
     let made = |text: String| Text { name: name.to_owned(), text, directory: directory.to_owned() };
-    let is_manifest = is_yaml(name) || text.lines().any(|line| line.trim_start().starts_with("kind:"));
-    if is_manifest { embedded(text).into_iter().map(made).collect() } else { vec![made(text.to_owned())] }
+    if is_manifest(name, text) { embedded(text).into_iter().map(made).collect() } else { vec![made(text.to_owned())] }
 }
 
 /// The values of `Corefile: |` in a YAML text, each where it stands: empty lines take the place of what is before it, so

@@ -1,6 +1,6 @@
 use super::{AccessControl, Action, List, Networks, Policy, Refusals};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Line, Stanza, Token},
     wire::RecordType,
 };
@@ -72,6 +72,13 @@ fn record_type(word: &Token) -> Result<RecordType, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers_some(
+            "turns clients away, and lets others go on",
+            self.lists.iter().flat_map(|(zones, _)| zones.iter().copied()).collect(),
+        )
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let (registry, view) = (block.registry(), block.view());
         let family = |name: &str, help: &str| registry.counter(name, help, &["server", "zone", "view"]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Sent, Step},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Role, Sent, Step},
     corefile::{Errors, Stanza},
     wire::{Body, RData, Rcode, Record, RecordType, Records, Response, Section},
 };
@@ -31,6 +31,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("answers questions for any type with as good as nothing")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.link(Any { data: DATA.into() });
         Ok(())

@@ -7,7 +7,7 @@ use super::{
     directory::{Current, Directory, Naming},
 };
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
 };
 
@@ -107,6 +107,13 @@ fn with_groups(word: &Token, groups: usize) -> Result<String, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers_some(
+            "answers from the zone files of a directory",
+            self.0.iter().flat_map(|source| source.zones.iter().copied()).collect(),
+        )
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         for Source { zones: allowed, directory, naming, reload } in self.0 {
             let zones = Current::default();

@@ -5,7 +5,7 @@ use std::{
 
 use super::{Autopath, Lists, node::Node};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, Offered, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Offered, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
     kubernetes::{Access, Served, answer::PodMode},
     upstream::resolv_conf::search_list,
@@ -97,6 +97,10 @@ fn node(lines: &[Line]) -> Result<Node, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("takes a search list to its end within one query")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let lists = match self.source {
             Source::File(path) => {

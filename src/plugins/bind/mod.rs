@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 
 use crate::{
-    chain::{Block, Build, BuildError, Directive, Keys},
+    chain::{Block, Build, BuildError, Directive, Keys, Role},
     corefile::{Errors, Stanza, Token},
 };
 
@@ -37,6 +37,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Bind {
+    fn role(&self) -> Role {
+        Role::sets("listens on these addresses only")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let interfaces = interfaces()?;
         let mut hosts = Vec::new();

@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Sent, Step},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Role, Sent, Step},
     corefile::{Errors, Stanza},
 };
 
@@ -26,6 +26,10 @@ fn read(stanza: &Stanza) -> Result<u16, crate::corefile::Error> {
 }
 
 impl Build for BufferSize {
+    fn role(&self) -> Role {
+        Role::passes("bounds the size of answers over UDP")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.link(*self);
         Ok(())

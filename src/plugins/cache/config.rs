@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use super::{CachePlugin, keeper::Keeper, metrics::Metrics};
 use crate::{
     cache::{AnswerCache, Bounds, Limits},
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Args, Error, Errors, Instance, Line, Stanza, Token},
 };
 
@@ -224,6 +224,10 @@ fn stale(line: &Line) -> Result<Option<Stale>, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("keeps what those below answer, but for live data of the cluster")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let zone_set = |zones: &[String]| ZoneSet::parse(zones).map_err(|error| BuildError(error.to_string()));
         let label = self.zones.join(",");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Sent, Waiting},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Role, Sent, Waiting},
     corefile::{Error, Errors, Stanza},
     wire::{Failure, Rcode, Response},
 };
@@ -36,6 +36,10 @@ fn read(stanza: &Stanza) -> Result<Duration, Error> {
 }
 
 impl Build for Cancel {
+    fn role(&self) -> Role {
+        Role::passes("bounds the wait for those below")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.link(*self);
         Ok(())

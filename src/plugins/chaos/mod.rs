@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Sent, Step},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Role, Sent, Step, ZoneSet},
     corefile::{Error, Errors, Stanza},
     wire::{Body, Class, Name, NameRef, RData, Rcode, Record, RecordType, Records, Response},
 };
@@ -35,6 +35,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers_some("answers questions of class CH about this server", ZoneSet::new(vec![Name::root()]))
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let version = self.version.unwrap_or_else(|| concat!("seamark-", env!("CARGO_PKG_VERSION")).to_owned());
         let authors = if self.authors.is_empty() { vec!["the authors of seamark".to_owned()] } else { self.authors };

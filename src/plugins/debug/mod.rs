@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Block, Build, BuildError, Directive, Keys},
+    chain::{Block, Build, BuildError, Directive, Keys, Role},
     corefile::{Errors, Stanza},
 };
 
@@ -19,6 +19,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Debug {
+    fn role(&self) -> Role {
+        Role::sets("lets a panic end the process")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.parts().debug = true;
         Ok(())

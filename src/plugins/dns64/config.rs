@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::{Dns64, prefix::Prefix};
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Error, Errors, Line, Stanza, Token},
 };
 
@@ -62,6 +62,10 @@ fn prefix(word: &Token) -> Result<Prefix, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("makes IPv6 addresses of IPv4 addresses where there are none")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { prefix, translate_all, allow_ipv4 } = *self;
         let help = "Questions for IPv6 addresses for which IPv4 addresses were asked.";

@@ -4,7 +4,7 @@ use regex::Regex;
 use tracing::Level;
 
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Errors, Line, Stanza},
 };
 
@@ -86,6 +86,10 @@ fn consolidate(line: &Line) -> Result<Pattern, crate::corefile::Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("logs what could not be answered")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.parts().stacktrace |= self.stacktrace;
         let plugin = super::ErrorLog::new(self.patterns);

@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use super::File;
 use crate::{
     authority::{Reading, ZoneCell, ZoneFile, Zones},
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Stanza},
     wire::Name,
 };
@@ -68,6 +68,14 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers(
+            "answers from zone files",
+            self.files.iter().flat_map(|source| source.zones.iter().copied()).collect(),
+            ZoneSet::parse(&self.fallthrough).unwrap_or_default(),
+        )
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let mut zones = Zones::default();
         for source in self.files {

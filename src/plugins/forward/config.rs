@@ -14,7 +14,7 @@ use super::{
     target::{To, server_name},
 };
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
     upstream::{Connecting, Policy, ServerName, TlsFiles},
     wire::{Name, Question, Rcode, RecordType},
@@ -305,6 +305,13 @@ fn doh_method(line: &Line) -> Result<&str, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        // Behind `next` the query goes on to another line, and no further.
+        let beyond = self.forwards.iter().flat_map(|forward| &forward.except).filter_map(|zone| Name::parse(zone).ok());
+        let zones = self.forwards.iter().map(|forward| forward.from).collect();
+        Role::answers("asks other name servers", zones, beyond.collect())
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let departures = Members::departures(block)?;
         let lines = self.forwards.into_iter().map(|forward| forward.start(block)).collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,6 @@
 use super::{Change, Header};
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Error, Errors, Line, Stanza},
     wire::Flags,
 };
@@ -63,6 +63,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("changes flags of queries and answers")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.link(Header { query: self.query, response: self.response });
         Ok(())

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure},
+    chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure, Role},
     corefile::{Error, Errors, Stanza},
     http::Reply,
 };
@@ -41,6 +41,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::sets("says over HTTP that the process lives")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.http(HttpEndpoint {
             address: self.address.clone(),

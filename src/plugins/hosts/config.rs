@@ -6,7 +6,7 @@ use std::{
 
 use super::{Hosts, source::HostsFile, table::address_of};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
     wire::Name,
 };
@@ -92,6 +92,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers("answers from a hosts file", self.zones.clone(), self.fallthrough.clone())
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { file, zones, inline, ttl, reverse, reload, fallthrough, fallthrough_unsupported } = *self;
         let (file, table) = (block.path(&file), Arc::new(RwLock::default()));

@@ -1,5 +1,5 @@
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
     kubernetes::external::Outside,
     wire::Name,
@@ -69,6 +69,14 @@ fn is_reverse(zone: &Name) -> bool {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers(
+            "answers with the cluster's outside addresses",
+            ZoneSet::new(self.zones.clone()),
+            self.fallthrough.clone(),
+        )
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { zones, outside, fallthrough } = *self;
         let (served, server) = (block.offered(), block.server());

@@ -1,7 +1,7 @@
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
     kubernetes::{
         Access, Cluster, Details, Selector, Served, Source, Watching,
@@ -30,6 +30,14 @@ const PROPERTIES: [&str; 19] = [
     "apiserver_qps",
     "apiserver_burst",
     "apiserver_max_inflight",
+];
+
+/// Properties that CoreDNS had once, and what to do instead.
+const GONE: [(&str, &str); 4] = [
+    ("upstream", "aliases are followed through this server itself; leave it out"),
+    ("resyncperiod", "nothing is read anew without need; leave it out"),
+    ("transfer", "the directive `transfer` has taken its place"),
+    ("federation", "clusters have no federations any more; leave it out"),
 ];
 
 /// The `kubernetes` directive.
@@ -152,7 +160,10 @@ impl Config {
                 let word = line.args().one("a number")?;
                 self.watching.max_inflight = word.integer("requests", 0..=i64::from(u32::MAX))? as usize;
             }
-            _ => return Err(line.unknown(&PROPERTIES)),
+            word => {
+                let gone = GONE.iter().find(|(gone, _)| *gone == word);
+                return Err(gone.map_or_else(|| line.unknown(&PROPERTIES), |(_, instead)| line.error(*instead)));
+            }
         }
         Ok(())
     }
@@ -254,6 +265,14 @@ fn not_negative(line: &Line) -> Result<(), Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers(
+            "answers from the cluster",
+            ZoneSet::new(self.zones.clone()),
+            self.fallthrough.clone().unwrap_or_default(),
+        )
+    }
+
     fn build(mut self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         // What nobody reads is not kept.
         self.watching.details = Details {

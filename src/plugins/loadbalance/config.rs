@@ -7,7 +7,7 @@ use std::{
 
 use super::weights::Weights;
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Error, Errors, Line, Stanza},
 };
 
@@ -64,6 +64,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("changes the order of addresses")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let mut weights = None;
         if let Some(path) = self.weights.map(|file| block.path(&file)) {

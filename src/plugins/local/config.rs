@@ -1,6 +1,7 @@
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Line, Stanza},
+    wire::Name,
 };
 
 /// The `local` directive.
@@ -39,6 +40,13 @@ fn switch(line: &Line) -> Result<bool, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers_some(
+            "answers for localhost and for addresses that mean nobody else",
+            ZoneSet::new(vec![Name::root()]),
+        )
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let help = "Questions for names below `localhost`, or with `localhost` as the first label.";
         let odd = block.registry().counter("coredns_local_localhost_requests_total", help, &[]);

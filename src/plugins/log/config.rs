@@ -3,7 +3,7 @@ use super::{
     rule::{Classes, Rule},
 };
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Stanza},
 };
 
@@ -59,6 +59,10 @@ fn rule(instance: &Instance) -> Result<Rule, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("logs answers")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let labels = block.labels();
         block.link(super::QueryLog { rules: self.rules, labels });

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Control, Directive, Keys, Plugin, Rest, Sent, Step},
+    chain::{Again, Block, Build, BuildError, Context, Control, Directive, Keys, Plugin, Rest, Role, Sent, Step},
     corefile::{Errors, Stanza},
     wire::{Name, RecordType},
 };
@@ -58,6 +58,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("ends the process if its own queries come back")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let zone = block.zones().first().copied().unwrap_or_else(Name::root);
         let probe = probe::name(&zone).map_err(|error| BuildError(error.to_string()))?;

@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Sent, ZoneSet},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Role, Sent, ZoneSet},
     corefile::{Errors, Stanza},
 };
 
@@ -23,6 +23,10 @@ fn parse(stanza: &Stanza, keys: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::sets("gives queries their labels")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.labels().enable(self.zones);
         block.link(Metadata);

@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Sent},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Role, Sent},
     corefile::{Errors, Stanza},
     wire::{RecordType, Response},
 };
@@ -20,6 +20,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Minimal {
+    fn role(&self) -> Role {
+        Role::passes("leaves out what the answer does not need")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.link(*self);
         Ok(())

@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Block, Build, BuildError, Directive, Keys},
+    chain::{Block, Build, BuildError, Directive, Keys, Role},
     corefile::{Errors, Stanza},
 };
 
@@ -22,6 +22,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Multisocket {
+    fn role(&self) -> Role {
+        Role::sets("changes nothing: each core has its own sockets anyway")
+    }
+
     fn build(self: Box<Self>, _: &mut Block<'_>) -> Result<(), BuildError> {
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Sent},
+    chain::{Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Role, Sent},
     corefile::{Error, Errors, Stanza},
     wire::{Edns, Response},
 };
@@ -40,6 +40,10 @@ fn read(stanza: &Stanza) -> Result<Option<String>, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("marks answers with the name of this server")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let id = self.id.unwrap_or_else(|| block.host_name());
         block.link(ServerId { id: id.as_bytes().into() });

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::{
-    chain::{Block, Build, BuildError, DnsFamilies, HttpEndpoint, Keys, OnBindFailure},
+    chain::{Block, Build, BuildError, DnsFamilies, HttpEndpoint, Keys, OnBindFailure, Role},
     corefile::{Error, Errors, Stanza},
     http::Reply,
     metrics::Registry,
@@ -42,6 +42,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("counts every answer")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let registry = Arc::clone(block.registry());
         let handler = move || Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() };

@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use crate::{
-    chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure},
+    chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure, Role},
     corefile::{Error, Errors, Stanza},
     http::Reply,
 };
@@ -46,6 +46,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::sets("says over HTTP whether all is ready")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let probes = block.probes();
         let until_ready = self.until_ready;

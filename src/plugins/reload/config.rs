@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Error, Errors, Stanza},
 };
 
@@ -42,6 +42,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::sets("reads this file again when it changes")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.parts().reload = Some((self.interval, self.jitter));
         Ok(())

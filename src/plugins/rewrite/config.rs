@@ -9,7 +9,7 @@ use super::{
     variable::Variable,
 };
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Args, Error, Errors, Instance, Stanza, Token},
     wire::{Class, Rcode, RecordType},
 };
@@ -48,6 +48,10 @@ pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors>
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("asks another question, and changes what comes back")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let server = block.server();
         block.link(Rewrite { rules: Arc::new(Rules::new(self.rules, block.labels())), server });

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    chain::{Block, Build, BuildError, Directive, Keys},
+    chain::{Block, Build, BuildError, Directive, Keys, Role},
     corefile::{Errors, Stanza},
 };
 
@@ -19,6 +19,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Root {
+    fn role(&self) -> Role {
+        Role::sets("says where files are")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         if !self.0.exists() {
             tracing::warn!(target: "plugin/root", "Root path does not exist: {}", self.0.display());

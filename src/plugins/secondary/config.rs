@@ -3,7 +3,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use super::{Secondary, copy::Copy};
 use crate::{
     authority::{ZoneCell, Zones},
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza},
     wire::Name,
 };
@@ -67,6 +67,14 @@ fn from(line: &Line) -> Result<Vec<SocketAddr>, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::answers(
+            "answers from copies of zones",
+            self.copies.iter().map(|(zone, _)| *zone).collect(),
+            ZoneSet::parse(&self.fallthrough).unwrap_or_default(),
+        )
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let mut zones = Zones::default();
         let mut heard = HashMap::new();

@@ -2,7 +2,7 @@ use regex::Regex;
 
 use super::{Matcher, Part, Rule, SECTIONS, Templates, functions::FUNCTIONS, metrics::Metrics};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
     template::Template,
     wire::{Class, Ede, Rcode, RecordType},
@@ -129,6 +129,17 @@ fn compiled(word: &Token) -> Result<Regex, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        let all = |rule: &&Rule| {
+            let bound = rule.class.is_some_and(|class| class != Class::IN) || rule.record_type.is_some();
+            !bound && rule.matchers.iter().any(|matcher| matches!(matcher, Matcher::Everything))
+        };
+        let whole = self.0.iter().filter(all).flat_map(|rule| rule.fallthrough.iter());
+        let some = self.0.iter().filter(|rule| !all(rule)).flat_map(|rule| rule.zones.iter());
+        let zones = self.0.iter().flat_map(|rule| rule.zones.iter().copied()).collect();
+        Role::answers("answers from templates", zones, whole.chain(some).copied().collect())
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let metrics = Metrics::register(block.registry(), block.servers(), &self.0);
         block.link(Templates { rules: self.0, metrics, server: block.server(), labels: block.labels() });

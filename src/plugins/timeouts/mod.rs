@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    chain::{Block, Build, BuildError, Directive, Keys, TcpLimits},
+    chain::{Block, Build, BuildError, Directive, Keys, Role, TcpLimits},
     corefile::{Error, Errors, Line, Stanza, Token},
 };
 
@@ -64,6 +64,10 @@ fn queries(word: &Token) -> Result<u32, Error> {
 }
 
 impl Build for Timeouts {
+    fn role(&self) -> Role {
+        Role::sets("bounds the time of TCP connections")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.parts().tcp = self.0;
         Ok(())

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::{Hosts, Rule, Transfer, notify};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Stanza},
 };
 
@@ -55,6 +55,10 @@ fn read(instance: &Instance, keys: &Keys) -> Result<Rule, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("hands whole zones to those who may have them")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         for rule in self.0.iter().filter(|rule| !rule.to.listed.is_empty()) {
             let (sources, changes) = (block.sources(), block.sources().changes());

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{Condition, facts};
 use crate::{
-    chain::{self, Block, Build, BuildError, Context, Keys, LabelSource},
+    chain::{self, Block, Build, BuildError, Context, Keys, LabelSource, Role},
     corefile::{Error, Errors, Line, Stanza},
     expression::{Expression, Kind},
 };
@@ -63,6 +63,10 @@ impl LabelSource for ViewName {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::sets("lets only some queries into this block")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { name, expressions } = *self;
         let condition = Condition { expressions, labels: block.labels() };

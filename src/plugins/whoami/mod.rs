@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Step, Transport},
+    chain::{Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Role, Step, Transport, ZoneSet},
     corefile::{Errors, Stanza},
     wire::{Body, Name, NameRef, Prefix, RData, Rcode, Record, Records, Response},
 };
@@ -20,6 +20,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Whoami {
+    fn role(&self) -> Role {
+        Role::answers("answers who asked", ZoneSet::new(vec![Name::root()]), ZoneSet::default())
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         block.link(*self);
         Ok(())
