@@ -37,3 +37,7 @@ namespaces:
 tools:
 	@command -v dig >/dev/null && command -v dnsperf >/dev/null && command -v curl >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq bind9-dnsutils dnsperf curl >/dev/null; }
+
+## The API server of the tests (tests/apiserver/README.md).
+target/e2e/apiserver: $(wildcard tests/apiserver/*.go)
+	cd tests/apiserver && go build -o ../../$@ .
