@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PORT ?= 1053
 
-.PHONY: run release test lint e2e bench tools namespaces
+.PHONY: run release test lint e2e bench soak tools namespaces
 
 ## Serve the sample cluster on 127.0.0.1, no Kubernetes needed.
 run: tools release
@@ -30,6 +30,10 @@ e2e: tools namespaces release
 bench: tools release
 	@sh benches/run.sh
 
+## A minute of full load, with reloads, changes and a re-list: each answer checked against what the API server holds.
+soak: tools release target/e2e/apiserver target/e2e/soak target/e2e/floor
+	SEAMARK="$(CURDIR)/target/release/seamark" $(CARGO) test --test blackbox -- --ignored --nocapture --test-threads=1 soak::
+
 namespaces:
 	@command -v ip >/dev/null && command -v nft >/dev/null && command -v iptables >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq iproute2 nftables iptables >/dev/null; }
@@ -38,6 +42,15 @@ tools:
 	@command -v dig >/dev/null && command -v dnsperf >/dev/null && command -v curl >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq bind9-dnsutils dnsperf curl >/dev/null; }
 
-## The API server of the tests (tests/apiserver/README.md).
+# Programs of the tests: tests/apiserver/README.md.
 target/e2e/apiserver: $(wildcard tests/apiserver/*.go)
+	@mkdir -p target/e2e
 	cd tests/apiserver && go build -o ../../$@ .
+
+target/e2e/soak: $(wildcard tests/apiserver/soak/*.go)
+	@mkdir -p target/e2e
+	cd tests/apiserver && go build -o ../../$@ ./soak
+
+target/e2e/floor: benches/floor.c
+	@mkdir -p target/e2e
+	cc -O2 -o $@ $<

@@ -12,6 +12,7 @@ mod node;
 mod node_search;
 mod scenarios;
 mod serve;
+mod soak;
 mod support;
 mod transfer;
 mod upstream_faults;

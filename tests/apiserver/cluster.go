@@ -116,7 +116,8 @@ type maker struct {
 	born    metav1.Time
 	spaces  []string
 	all     []service
-	owners  []int // the service that a pod was made for
+	owners  []int           // the service that a pod was made for
+	zone    strings.Builder // the addresses of the Services' names, as a zone file
 	batch   []clientv3.Op
 	weight  int
 	count   int
@@ -264,9 +265,19 @@ func zoneName(node int) string {
 	return "eu-central-1" + string(rune('a'+node%3))
 }
 
-// queries writes a file for dnsperf for each workload that asks about this cluster.
+// record adds a line to the zone file.
+func (m *maker) record(one service, address string) {
+	fmt.Fprintf(&m.zone, "%s.%s.svc 30 A %s\n", one.name, one.namespace, address)
+}
+
+// queries writes a file for dnsperf for each workload that asks about this cluster, and the zone for a server that knows no
+// Kubernetes.
 func (m *maker) queries(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	const apex = "$ORIGIN cluster.local.\n@ 30 SOA ns.dns hostmaster 1 7200 1800 86400 30\n@ 30 NS ns.dns\nns.dns 30 A 10.96.0.10\n"
+	if err := os.WriteFile(filepath.Join(dir, "cluster.local.zone"), []byte(apex+m.zone.String()), 0o644); err != nil {
 		return err
 	}
 	const lines = 20_000

@@ -116,6 +116,7 @@ func (m *maker) services() {
 			object.Spec.ClusterIP, object.Spec.ClusterIPs = core.ClusterIPNone, []string{core.ClusterIPNone}
 		} else {
 			m.address(one)
+			m.record(one, one.address)
 		}
 		m.put("services/specs/"+one.namespace+"/"+one.name, kind(coreV1, "Service"), object)
 		// Few at a time, so that also a Service with three endpoints has them in order.
@@ -167,6 +168,9 @@ func (m *maker) slice(one service, port string, from, to, number int) {
 		}
 		if one.headless {
 			endpoint.Hostname = ptr.To(fmt.Sprintf("%s-%d", one.name, n))
+			if ready {
+				m.record(one, podAddress(pod))
+			}
 		}
 		object.Endpoints = append(object.Endpoints, endpoint)
 	}

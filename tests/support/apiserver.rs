@@ -14,6 +14,8 @@ pub(crate) struct ApiServer {
     child: Child,
     pub(crate) port: u16,
     pub(crate) directory: PathBuf,
+    /// The cluster that was made for it (tests/apiserver/README.md).
+    cluster: Option<String>,
 }
 
 const TOKEN: &str = "admin-token-for-tests";
@@ -21,14 +23,27 @@ const TOKEN: &str = "admin-token-for-tests";
 impl ApiServer {
     /// Starts one with no data.
     pub(crate) fn start() -> Self {
-        Self::at(directory(), free_port())
+        Self::at(directory(), free_port(), None)
     }
 
-    fn at(directory: PathBuf, port: u16) -> Self {
+    /// Starts one that holds a made cluster of this size, as tests/apiserver/README.md words it.
+    pub(crate) fn with_cluster(size: &str) -> Self {
+        Self::at(directory(), free_port(), Some(size.to_owned()))
+    }
+
+    /// A file of questions for dnsperf about the made cluster: `names`, `walk`, `ptr` or `srv`.
+    pub(crate) fn questions(&self, kind: &str) -> PathBuf {
+        self.directory.join("queries").join(kind)
+    }
+
+    fn at(directory: PathBuf, port: u16, cluster: Option<String>) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/apiserver");
         let log = fs::File::create(directory.join("apiserver.log")).expect("a log");
+        let size = cluster.iter().flat_map(|size| ["-cluster", size]);
         let mut child = Command::new(&program)
-            .args(["-port", &port.to_string(), "-dir"])
+            .args(["-port", &port.to_string()])
+            .args(size)
+            .arg("-dir")
             .arg(&directory)
             .stdout(Stdio::piped())
             .stderr(log)
@@ -41,7 +56,7 @@ impl ApiServer {
         assert!(ready.is_some(), "the API server does not start:\n{}", log());
         // Keep reading, or it blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port, directory }
+        Self { child, port, directory, cluster }
     }
 
     /// Kills it as a crash would.
@@ -53,7 +68,7 @@ impl ApiServer {
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let fresh = Self::at(self.directory.clone(), self.port);
+        let fresh = Self::at(self.directory.clone(), self.port, self.cluster.clone());
         // The old child is gone already; only the directory must not be removed by its drop.
         let mut old = std::mem::replace(self, fresh);
         old.directory = PathBuf::new();
