@@ -310,15 +310,17 @@ func (m *maker) queries(dir string) error {
 				return "no-" + full(any()) + " A\n"
 			}
 		}},
-		// What a pod with `ndots:5` sends for `NAME.NAMESPACE` and for a name outside, A and AAAA each.
+		// What a pod with `ndots:5` sends for `NAME.NAMESPACE` and for a name outside, A and AAAA each. The pods of a
+		// namespace use ten Services and ten names outside.
 		{"walk", func() string {
-			space := m.spaces[m.random.Intn(len(m.spaces))]
+			at, which := m.random.Intn(len(m.spaces)), m.random.Intn(10)
+			space := m.spaces[at]
 			if m.random.Intn(2) == 0 {
-				one := any()
+				one := m.all[(at*7919+which*104729)%len(m.all)]
 				short := one.name + "." + one.namespace
 				return both(short+"."+space+".svc.cluster.local") + both(short+".svc.cluster.local")
 			}
-			name := fmt.Sprintf("api-%d.example.org", m.random.Intn(200))
+			name := fmt.Sprintf("api-%d.example.org", (at*31+which*17)%200)
 			return both(name+"."+space+".svc.cluster.local") + both(name+".svc.cluster.local") + both(name+".cluster.local") + both(name)
 		}},
 		{"ptr", func() string {
