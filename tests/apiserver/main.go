@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -45,6 +46,7 @@ func main() {
 		size, err := parseSize(*cluster)
 		must(err)
 		must(makeCluster(etcd, *dir, size))
+		debug.FreeOSMemory()
 	}
 	key := serviceAccountKey(*dir)
 	tokens := filepath.Join(*dir, "tokens.csv")

@@ -18,6 +18,13 @@ use super::{
     rounds::median,
 };
 
+/// Median and most of 40, milliseconds.
+#[derive(Clone, Copy)]
+pub(super) struct Events {
+    pub(super) middle: f64,
+    pub(super) most: f64,
+}
+
 /// KiB and milliseconds.
 pub(super) struct Life {
     /// From the start of the process to the first answer about the cluster.
@@ -26,8 +33,10 @@ pub(super) struct Life {
     pub(super) loaded: u64,
     /// Over all re-lists.
     pub(super) peak: u64,
-    /// From the API server's reply to a write until the answer shows it: median and most of 40.
-    pub(super) events: (f64, f64),
+    /// From the API server's reply to a write until the answer shows it.
+    pub(super) events: Events,
+    /// The same from when the write was sent.
+    pub(super) writes: Events,
 }
 
 impl Life {
@@ -44,7 +53,7 @@ impl Life {
         starts.push(start);
         pause(2000);
         let synced = program.memory().0;
-        let events = events(cluster, port);
+        let (writes, events) = events(cluster, port);
         dnsperf(CORES[1], port, &setting.questions.join("names"), false, &["-l", "5"]);
         let loaded = program.memory().0;
         for _ in 0..relists {
@@ -53,25 +62,29 @@ impl Life {
             shown(cluster, port);
             pause(1000);
         }
-        let life = Self { start: median(starts), synced, loaded, peak: program.memory().1, events };
+        let life = Self { start: median(starts), synced, loaded, peak: program.memory().1, events, writes };
         println!(
             "{name}: starts in {:.0} ms; {synced} KiB when synced, {loaded} KiB after load, {} KiB at most; \
              events {:.2} ms, {:.2} ms at most",
-            life.start, life.peak, events.0, events.1
+            life.start, life.peak, events.middle, events.most
         );
         life
     }
 }
 
-/// Median and most of 40 changes, milliseconds.
-fn events(cluster: &ApiServer, port: u16) -> (f64, f64) {
+/// 40 changes: after they were sent, and after the API server replied.
+fn events(cluster: &ApiServer, port: u16) -> (Events, Events) {
     let text = soak(cluster, port, "40");
-    let number = |label: &str| {
-        let rest = text.split(label).nth(1).unwrap_or_default();
-        rest.split_whitespace().next().and_then(|number| number.parse().ok())
+    let events = |label: &str| {
+        let (_, rest) = text.split_once(label)?;
+        let words: Vec<f64> = rest.split_whitespace().take(4).filter_map(|word| word.parse().ok()).collect();
+        let &[middle, most] = words.as_slice() else { return None };
+        Some(Events { middle, most })
     };
-    let (Some(middle), Some(most)) = (number("p50 "), number("max ")) else { panic!("no figures: {text}") };
-    (middle, most)
+    match (events("sent "), events("replied ")) {
+        (Some(sent), Some(replied)) => (sent, replied),
+        _ => panic!("no figures: {text}"),
+    }
 }
 
 /// Waits until a change made now shows.

@@ -103,7 +103,7 @@ impl Workload {
 
     /// Whether answers come from a cache that must have been filled.
     pub(super) fn is_warm(&self) -> bool {
-        self.file != File::Misses
+        matches!(self.file, File::Hits | File::Node)
     }
 
     pub(super) fn run(&self, port: u16, questions: &PathBuf) -> Load {

@@ -11,8 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// latency changes one Service so many times and tells how long after the API server's reply a name server has the change.
-// The name server is asked again as soon as it has answered; one that answers before the API server counts as zero.
+// latency changes one Service so many times and tells when a name server has the change: after the write was sent, and after
+// the API server replied to it; one that shows it before the reply counts as zero there. The name server is asked again as
+// soon as it has answered.
 func latency(churn *churn, server string, events int) {
 	one := churn.services[0]
 	socket, err := net.Dial("udp4", server)
@@ -41,7 +42,7 @@ func latency(churn *churn, server string, events int) {
 	for ask() != one.set {
 		time.Sleep(10 * time.Millisecond)
 	}
-	var taken []time.Duration
+	var sent, replied []time.Duration
 	for n := range events {
 		set := uint32(1) << (n%(most-1) + 1)
 		shown := make(chan time.Time)
@@ -50,14 +51,18 @@ func latency(churn *churn, server string, events int) {
 			}
 			shown <- time.Now()
 		}()
+		start := time.Now()
 		_, err := churn.client.DiscoveryV1().EndpointSlices(namespace).Update(context.Background(), one.slice(set), metav1.UpdateOptions{})
 		must(err)
 		written := time.Now()
-		taken = append(taken, max(0, (<-shown).Sub(written)))
+		then := <-shown
+		sent, replied = append(sent, then.Sub(start)), append(replied, max(0, then.Sub(written)))
 		time.Sleep(100 * time.Millisecond)
 	}
-	slices.Sort(taken)
-	fmt.Printf("events %d: p50 %.3f ms, max %.3f ms\n", events, milliseconds(taken[events/2]), milliseconds(taken[events-1]))
+	slices.Sort(sent)
+	slices.Sort(replied)
+	fmt.Printf("events %d: sent p50 %.3f max %.3f ms, replied p50 %.3f max %.3f ms\n", events, milliseconds(sent[events/2]),
+		milliseconds(sent[events-1]), milliseconds(replied[events/2]), milliseconds(replied[events-1]))
 }
 
 func milliseconds(of time.Duration) float64 {
