@@ -50,6 +50,7 @@ fn costs_stay_and_memory_is_linear() {
                 life,
             });
         }
+        setting.clear();
     }
     let mut page = Page::open();
     page.replace("growth", &page::growth(&rows));

@@ -88,6 +88,11 @@ impl Setting {
         Self { directory: directory(), kubeconfig: cluster.kubeconfig(), questions, upstream, pods: "insecure", probe }
     }
 
+    /// Removes what programs were run with.
+    pub(super) fn clear(&self) {
+        _ = fs::remove_dir_all(&self.directory);
+    }
+
     /// The same with another upstream.
     pub(super) fn with_upstream(&self, upstream: u16) -> Self {
         Self { upstream, ..self.clone() }
