@@ -16,6 +16,11 @@ use crate::support::{
 
 /// The kubeadm Corefile, with the kubeconfig and the ports adapted.
 pub(crate) fn kubeadm(kubeconfig: &Path, upstream: &Upstream, health: u16, ready: u16, metrics: u16) -> String {
+    kubeadm_towards(kubeconfig, &upstream.address.to_string(), health, ready, metrics)
+}
+
+/// The same with any upstream.
+pub(crate) fn kubeadm_towards(kubeconfig: &Path, upstream: &str, health: u16, ready: u16, metrics: u16) -> String {
     format!(
         ".:{{port}} {{
     errors
@@ -43,7 +48,7 @@ pub(crate) fn kubeadm(kubeconfig: &Path, upstream: &Upstream, health: u16, ready
 }}
 ",
         kubeconfig.display(),
-        upstream.address
+        upstream
     )
 }
 

@@ -14,6 +14,7 @@ mod node;
 mod node_search;
 mod scenarios;
 mod serve;
+mod soak;
 mod stock;
 mod support;
 mod transfer;

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ func main() {
 	port := flag.Int("port", 16443, "secure port on 127.0.0.1")
 	cidr := flag.String("service-cidr", "10.96.0.0/16,fd00:10:96::/112", "service networks")
 	etcdPort := flag.Int("etcd-port", 0, "port of the embedded etcd on 127.0.0.1; 0 picks a free one")
+	cluster := flag.String("cluster", "", "make a cluster of this size first: services=8000,endpoints=74400,nodes=5000,pods=0,seed=1")
 	flag.Parse()
 	if *dir == "" {
 		log.Fatal("-dir is needed")
@@ -40,6 +42,12 @@ func main() {
 	must(os.MkdirAll(*dir, 0o700))
 	etcd := startEtcd(*dir, *etcdPort)
 	defer etcd.Close()
+	if *cluster != "" {
+		size, err := parseSize(*cluster)
+		must(err)
+		must(makeCluster(etcd, *dir, size))
+		debug.FreeOSMemory()
+	}
 	key := serviceAccountKey(*dir)
 	tokens := filepath.Join(*dir, "tokens.csv")
 	must(os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600))
@@ -87,6 +95,7 @@ func startEtcd(dir string, port int) *embed.Etcd {
 	config.Dir = filepath.Join(dir, "etcd")
 	config.LogLevel = "error"
 	config.UnsafeNoFsync = true
+	config.QuotaBackendBytes = 8 << 30
 	// Alone, it need not wait a second for other candidates.
 	config.TickMs, config.ElectionMs = 10, 100
 	client, peer := loopback(port), loopback(0)

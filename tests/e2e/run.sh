@@ -9,4 +9,4 @@ if [ ! -x target/e2e/coredns ]; then
 fi
 # The program under load is the one that people run, as `make release` has built it.
 SEAMARK="$PWD/target/release/seamark" COREDNS="$PWD/target/e2e/coredns" \
-    cargo test --test blackbox -- --ignored --skip bench:: --test-threads=1 --nocapture
+    cargo test --test blackbox -- --ignored --skip bench:: --skip soak:: --test-threads=1 --nocapture

@@ -14,6 +14,8 @@ pub(crate) struct ApiServer {
     child: Child,
     pub(crate) port: u16,
     pub(crate) directory: PathBuf,
+    /// The cluster that was made for it (tests/apiserver/README.md).
+    cluster: Option<String>,
 }
 
 const TOKEN: &str = "admin-token-for-tests";
@@ -21,27 +23,52 @@ const TOKEN: &str = "admin-token-for-tests";
 impl ApiServer {
     /// Starts one with no data.
     pub(crate) fn start() -> Self {
-        Self::at(directory(), free_port())
+        Self::at(directory(), free_port(), None)
     }
 
-    fn at(directory: PathBuf, port: u16) -> Self {
+    /// Starts one that holds a made cluster of this size, as tests/apiserver/README.md words it.
+    pub(crate) fn with_cluster(size: &str) -> Self {
+        Self::at(directory(), free_port(), Some(size.to_owned()))
+    }
+
+    /// A file of questions for dnsperf about the made cluster: `names`, `walk`, `ptr` or `srv`.
+    pub(crate) fn questions(&self, kind: &str) -> PathBuf {
+        self.directory.join("queries").join(kind)
+    }
+
+    /// A large cluster on a busy machine may not be read in the time that an API server gives itself: it ends, and the
+    /// next start finds its data in memory.
+    fn at(directory: PathBuf, port: u16, cluster: Option<String>) -> Self {
+        let started = (0..3).find_map(|_| Self::launch(&directory, port, cluster.as_deref()));
+        let Some(child) = started else {
+            let log = fs::read_to_string(directory.join("apiserver.log")).unwrap_or_default();
+            panic!("the API server does not start:\n{log}");
+        };
+        Self { child, port, directory, cluster }
+    }
+
+    /// Starts the process and waits until it is ready; `None` if it ends before.
+    fn launch(directory: &Path, port: u16, cluster: Option<&str>) -> Option<Child> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/e2e/apiserver");
         let log = fs::File::create(directory.join("apiserver.log")).expect("a log");
         let mut child = Command::new(&program)
-            .args(["-port", &port.to_string(), "-dir"])
-            .arg(&directory)
+            .args(["-port", &port.to_string()])
+            .args(cluster.iter().flat_map(|size| ["-cluster", size]))
+            .arg("-dir")
+            .arg(directory)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; `make e2e` builds it", program.display()));
         let output = child.stdout.take().expect("its output");
         let mut lines = BufReader::new(output).lines();
-        let ready = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("ready"));
-        let log = || fs::read_to_string(directory.join("apiserver.log")).unwrap_or_default();
-        assert!(ready.is_some(), "the API server does not start:\n{}", log());
+        if !lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("ready")) {
+            _ = child.wait();
+            return None;
+        }
         // Keep reading, or it blocks on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port, directory }
+        Some(child)
     }
 
     /// Kills it as a crash would.
@@ -53,7 +80,7 @@ impl ApiServer {
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let fresh = Self::at(self.directory.clone(), self.port);
+        let fresh = Self::at(self.directory.clone(), self.port, self.cluster.clone());
         // The old child is gone already; only the directory must not be removed by its drop.
         let mut old = std::mem::replace(self, fresh);
         old.directory = PathBuf::new();
