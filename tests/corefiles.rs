@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::support::server::{Server, directory, free_port, http, pause, program, subject};
+use crate::support::{
+    certificates::Authority,
+    server::{Server, directory, free_port, http, pause, program, subject},
+};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -71,8 +74,15 @@ fn start(text: &str) {
     for port in ["localhost:18080", "localhost:18181", "localhost:19153"] {
         text = text.replace(port, &format!("127.0.0.1:{}", free_port()));
     }
+    for scheme in ["tls", "https", "https3", "quic", "grpc"] {
+        text = text.replace(&format!("{scheme}://. "), &format!("{scheme}://.:{} ", free_port()));
+    }
     let port = free_port();
     let path = directory();
+    if text.contains("examples/certificates/") {
+        Authority::new("the authority of the examples").certify(&["dns.example.org"]).write(&path, "dns");
+        text = text.replace("examples/certificates/", "");
+    }
     fs::write(path.join("Corefile"), &text).expect("a Corefile");
     let mut child = Command::new(program())
         .args(["serve", "-conf", "Corefile", "-dns.port", &port.to_string(), "-pidfile", "pid"])

@@ -10,12 +10,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("corefile", &[]),
     ("metrics", &[]),
+    ("tls", &[]),
     ("http", &[]),
     ("versions", &[]),
     ("expression", &[]),
-    ("chain", &["wire", "corefile", "metrics", "http", "versions"]),
+    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions"]),
     ("cache", &["wire", "metrics", "versions"]),
-    ("upstream", &["wire", "metrics"]),
+    ("upstream", &["wire", "metrics", "tls"]),
     ("kubernetes", &["wire", "metrics", "versions"]),
     ("template", &[]),
     ("zone", &["wire"]),
@@ -26,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "wire",
             "corefile",
             "metrics",
+            "tls",
             "http",
             "versions",
             "expression",
@@ -41,7 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
-    ("server", &["wire", "corefile", "metrics", "http", "versions", "chain"]),
+    ("server", &["wire", "corefile", "metrics", "tls", "http", "versions", "chain"]),
     ("node", &["wire", "metrics"]),
     (
         "commands",
@@ -57,9 +59,10 @@ const PLACES: &[(&str, &[&str], &str)] = &[
     ("quick_cache::", &["cache"], "the cache's map is src/cache's own affair"),
     ("kube::", &["kubernetes", "autoscale"], "the API server is known there only"),
     ("k8s_openapi::", &["kubernetes", "autoscale"], "the API server is known there only"),
-    ("rustls::", &["upstream"], "TLS is src/upstream's own affair"),
-    ("quinn::", &["upstream"], "QUIC is src/upstream's own affair"),
-    ("h2::", &["upstream"], "HTTP/2 is src/upstream's own affair"),
+    ("rustls::", &["tls", "upstream", "server/secure"], "who we are is src/tls's affair, connections are the rim's"),
+    ("quinn::", &["upstream", "server/secure"], "QUIC is known at the rim only"),
+    ("h2::", &["upstream", "server/secure"], "HTTP/2 is known at the rim only"),
+    ("h3::", &["server/secure"], "HTTP/3 is known at the rim only"),
     ("serde_yaml::", &["kubernetes/manifests.rs", "kubernetes/tests.rs"], "YAML is read in one place"),
 ];
 

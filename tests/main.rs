@@ -5,6 +5,7 @@ mod autoscale;
 mod bench;
 mod check;
 mod corefiles;
+mod encrypted;
 mod faults;
 mod layers;
 mod live;

@@ -14,9 +14,12 @@ pub mod dns64;
 pub mod errors;
 pub mod file;
 pub mod forward;
+pub mod grpc_server;
 pub mod header;
 pub mod health;
 pub mod hosts;
+pub mod https;
+pub mod https3;
 pub mod k8s_external;
 pub mod kubernetes;
 pub mod loadbalance;
@@ -28,6 +31,7 @@ pub mod minimal;
 pub mod multisocket;
 pub mod nsid;
 pub mod prometheus;
+pub mod quic;
 pub mod ready;
 pub mod reload;
 pub mod rewrite;
@@ -35,6 +39,7 @@ pub mod root;
 pub mod secondary;
 pub mod template;
 pub mod timeouts;
+pub mod tls;
 pub mod transfer;
 pub mod view;
 pub mod whoami;
@@ -48,6 +53,10 @@ pub const DIRECTIVES: &[Directive] = &[
     root::DIRECTIVE,        // before all that name files
     metadata::DIRECTIVE,    // before all that read labels, or keep something for their sake
     cancel::DIRECTIVE,      // bounds the wait for those below
+    quic::DIRECTIVE,        // only sets limits, as the next three
+    grpc_server::DIRECTIVE,
+    https::DIRECTIVE,
+    https3::DIRECTIVE,
     timeouts::DIRECTIVE,    // only sets limits
     multisocket::DIRECTIVE, // changes nothing
     reload::DIRECTIVE,      // only sets when the Corefile is read again
@@ -70,6 +79,7 @@ pub const DIRECTIVES: &[Directive] = &[
     acl::DIRECTIVE,         // who may not ask gets nothing from the cache either
     cache::DIRECTIVE,       // keeps what those below answer
     header::DIRECTIVE,      // its flags are kept by the cache
+    tls::DIRECTIVE,         // only sets who we are
     minimal::DIRECTIVE,     // its short answers are kept by the cache
     template::DIRECTIVE,    // answers by rule go before answers by data
     transfer::DIRECTIVE,    // asks those below for whole zones

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     chain::{Context, Outcome, Parked, Sent, Transport},
-    wire::{Body, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject},
+    wire::{Body, Edns, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject},
 };
 
 /// What became of a message.
@@ -92,6 +92,7 @@ pub(crate) fn handle(
         Err(reject) => return refuse_message(site.refusals(), reject, out),
     };
     let Arrival { listener, peer, local, transport, now } = arrival;
+    let query = Query { pads: query.has_option(Edns::PADDING) && site.guise(listener).is_some(), ..query };
     let mut cx = Context::new(query, peer, local, transport, now);
     cx.place.listener = listener as u16;
     if cx.query.edns.as_ref().is_some_and(|edns| edns.version != 0) {

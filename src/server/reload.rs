@@ -15,10 +15,11 @@ use tokio::{
 };
 
 use super::{
+    door::Door,
     duty::Duty,
     limits::Parking,
     listen::{self, ListenAddress},
-    metrics::TransportMetrics,
+    metrics::{DoorMetrics, TransportMetrics},
     site::{Beginnings, Ground, Plan, Site},
     worker::Workers,
 };
@@ -278,7 +279,11 @@ impl Server {
     fn begin(&mut self, site: &Arc<Site>, beginnings: Beginnings, sockets: Vec<(ListenAddress, Vec<listen::Sockets>)>) {
         for (address, sockets) in sockets {
             let (end, ended) = watch::channel(false);
-            let duty = Duty::new(address.clone(), self.sites.subscribe(), ended, Arc::clone(&self.parking));
+            let metrics = address.scheme.is_encrypted().then(|| {
+                DoorMetrics::register(&self.settings.registry, address.scheme, &address.label())
+            });
+            let door = Arc::new(Door::new(metrics));
+            let duty = Duty::new(address.clone(), self.sites.subscribe(), ended, Arc::clone(&self.parking), door);
             self.workers.listen(sockets, &duty);
             self.listening.insert(address, end);
         }
