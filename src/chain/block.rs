@@ -13,8 +13,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, StreamLimits, TcpLimits, Waiting, ZoneSources,
-    offer::Offers,
+    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, StreamLimits, TcpLimits, Waiting,
+    ZoneSources, offer::Offers,
 };
 use crate::{corefile::Scheme, http::Handler, metrics::Registry, tls::Credentials, wire::Name};
 

@@ -18,6 +18,14 @@ pub struct Key {
     pub token: Token,
 }
 
+impl Key {
+    /// The port that is listened on; `plain` is that of keys that name neither port nor scheme.
+    pub fn port_or(&self, plain: u16) -> u16 {
+        let default = if self.scheme == Scheme::Dns { plain } else { self.scheme.default_port() };
+        self.port.unwrap_or(default)
+    }
+}
+
 /// How queries come to a server block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the schemes' own names")]

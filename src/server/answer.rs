@@ -87,12 +87,12 @@ pub(crate) fn handle(
     if let Memory::Given(length) = memory {
         return Handled::Reply(length);
     }
-    let query = match Query::parse(message) {
+    let mut query = match Query::parse(message) {
         Ok(query) => query,
         Err(reject) => return refuse_message(site.refusals(), reject, out),
     };
     let Arrival { listener, peer, local, transport, now } = arrival;
-    let query = Query { pads: query.has_option(Edns::PADDING) && site.guise(listener).is_some(), ..query };
+    query.pads = site.guise(listener).is_some() && query.has_option(Edns::PADDING);
     let mut cx = Context::new(query, peer, local, transport, now);
     cx.place.listener = listener as u16;
     if cx.query.edns.as_ref().is_some_and(|edns| edns.version != 0) {

@@ -500,7 +500,7 @@ fn zones(keys: &[Key]) -> (Vec<Name>, Vec<Error>) {
 fn addresses(keys: &[Key], hosts: &[String], default_port: u16) -> Vec<ListenAddress> {
     let mut addresses = Vec::new();
     for key in keys {
-        let port = key.port.unwrap_or(if key.scheme == Scheme::Dns { default_port } else { key.scheme.default_port() });
+        let port = key.port_or(default_port);
         let hosts: Vec<Option<String>> =
             if hosts.is_empty() { vec![None] } else { hosts.iter().cloned().map(Some).collect() };
         for host in hosts {

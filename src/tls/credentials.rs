@@ -212,10 +212,11 @@ impl Contents {
         let clients = files
             .clients
             .verifier(self.roots(files)?, &provider)
-            .map_err(|error| TlsError::new(files.authorities.as_deref().unwrap_or(Path::new(SYSTEM)), error))?;
-        let key_log = files.key_log.as_ref().map(|path| {
-            KeyFile::open(path).map(Arc::new).map_err(|error| TlsError::new(path, error))
-        });
+            .map_err(|error| TlsError::new(files.authorities.as_deref().unwrap_or_else(|| Path::new(SYSTEM)), error))?;
+        let key_log = files
+            .key_log
+            .as_ref()
+            .map(|path| KeyFile::open(path).map(Arc::new).map_err(|error| TlsError::new(path, error)));
         let key_log = key_log.transpose()?;
         // Whoever was let in by other authorities shows a certificate again: tickets end with the files.
         let tickets = ring::Ticketer::new().map_err(|error| TlsError::new(&files.key, error))?;
@@ -266,5 +267,109 @@ fn mismatch(files: &CredentialFiles, error: Error) -> TlsError {
             TlsError::new(&files.key, text)
         }
         error => TlsError::new(&files.certificate, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    /// A directory of this test with a certificate, `a.pem` and `a.key`.
+    fn home(name: &str) -> PathBuf {
+        let home = std::env::temp_dir().join(format!("seamark-tls-{name}-{}", std::process::id()));
+        fs::create_dir_all(&home).unwrap();
+        home
+    }
+
+    fn write(home: &Path, name: &str) -> KeyPair {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        fs::write(home.join("a.pem"), certificate.pem()).unwrap();
+        fs::write(home.join("a.key"), key.serialize_pem()).unwrap();
+        key
+    }
+
+    fn files(home: &Path) -> CredentialFiles {
+        CredentialFiles {
+            certificate: home.join("a.pem"),
+            key: home.join("a.key"),
+            authorities: None,
+            clients: ClientAuth::None,
+            key_log: None,
+        }
+    }
+
+    #[test]
+    fn changed_files_serve_if_they_belong_together() {
+        let home = home("change");
+        write(&home, "one.test");
+        let credentials = Credentials::load(files(&home)).unwrap();
+        let number = || credentials.current().number();
+        let (first, good) = (number(), fs::read(home.join("a.pem")).unwrap());
+        assert_eq!(credentials.look(), Look::Same);
+
+        let key = fs::read(home.join("a.key")).unwrap();
+        let other = KeyPair::generate().unwrap();
+        fs::write(home.join("a.key"), other.serialize_pem()).unwrap();
+        assert_eq!(credentials.look(), Look::Same, "the certificate may still be on its way");
+        let Look::Broken(error) = credentials.look() else { panic!("it has not come") };
+        assert!(error.to_string().contains("a.key: this key is not that of the certificate "), "{error}");
+        assert_eq!(credentials.look(), Look::Same, "said once");
+        assert_eq!(number(), first, "the old pair goes on");
+
+        fs::write(home.join("a.key"), key).unwrap();
+        assert_eq!((credentials.look(), number()), (Look::Same, first), "what served before is no news");
+
+        write(&home, "two.test");
+        assert_eq!(credentials.look(), Look::Renewed);
+        assert_ne!(number(), first);
+
+        fs::remove_file(home.join("a.pem")).unwrap();
+        assert_eq!(credentials.look(), Look::Same);
+        assert!(
+            matches!(credentials.look(), Look::Broken(error) if error.to_string().ends_with("a.pem: no such file"))
+        );
+        fs::write(home.join("a.pem"), good).unwrap();
+        assert_eq!([credentials.look(), credentials.look()].map(|look| look != Look::Same), [false, true]);
+        _ = fs::remove_dir_all(home);
+    }
+
+    #[test]
+    fn each_protocol_has_its_names_and_versions() {
+        let home = home("names");
+        write(&home, "one.test");
+        let identity = Credentials::load(files(&home)).unwrap().current();
+        for (speech, names) in [
+            (Speech::Dot, &["dot"][..]),
+            (Speech::Https, &["h2", "http/1.1"]),
+            (Speech::Grpc, &["h2"]),
+            (Speech::Doq, &["doq"]),
+            (Speech::Https3, &["h3"]),
+        ] {
+            let config = identity.config(speech);
+            let found: Vec<_> = config.alpn_protocols.iter().map(|name| String::from_utf8_lossy(name)).collect();
+            assert_eq!(found, names, "{speech:?}");
+        }
+        _ = fs::remove_dir_all(home);
+    }
+
+    #[test]
+    fn verifying_clients_needs_authorities_that_can_be_read() {
+        let home = home("clients");
+        write(&home, "one.test");
+        let verifying = |authorities: &str| {
+            let authorities = Some(home.join(authorities));
+            let files = CredentialFiles { authorities, clients: ClientAuth::RequireAndVerify, ..files(&home) };
+            Credentials::load(files).map(drop).map_err(|error| error.file_and_reason())
+        };
+        assert_eq!(verifying("a.pem"), Ok(()));
+        for (file, reason) in [("nowhere", "no such file"), ("a.key", "no certificate in it")] {
+            assert_eq!(verifying(file), Err(format!("{}: {reason}", home.join(file).display())));
+        }
+        _ = fs::remove_dir_all(home);
     }
 }

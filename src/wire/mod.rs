@@ -24,8 +24,7 @@ mod tests;
 pub use edns::{Ede, Edns, Options};
 pub use encode::{
     MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, framed_length, long_octets, message_id, octets,
-    octets_of_long,
-    take_frame,
+    octets_of_long, take_frame,
 };
 pub use error::WireError;
 pub use message::Message;

@@ -140,7 +140,10 @@ pub(crate) async fn over_http2(
 
 /// A POST of a DNS message.
 pub(crate) fn post() -> Request<()> {
-    Request::post("https://127.0.0.1/dns-query").header("content-type", "application/dns-message").body(()).expect("a request")
+    Request::post("https://127.0.0.1/dns-query")
+        .header("content-type", "application/dns-message")
+        .body(())
+        .expect("a request")
 }
 
 /// The reply to a request over HTTP/3, on a connection of its own: status, age, body.

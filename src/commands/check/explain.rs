@@ -6,9 +6,10 @@ use crate::{
 };
 
 /// What directives do to a query; those that are only named speak for themselves.
-const WORDS: [(&str, &str); 17] = [
+const WORDS: [(&str, &str); 18] = [
     ("reload", "reads this file again when it changes"),
     ("bind", "listens on these addresses only"),
+    ("tls", "says who the server is on encrypted listeners, and whom it lets in"),
     ("debug", "lets a panic end the process"),
     ("ready", "says over HTTP whether all is ready"),
     ("health", "says over HTTP that the process lives"),
@@ -31,7 +32,7 @@ pub(super) fn text(name: &str, corefile: &Corefile, port: u16) -> String {
     let mut text = format!("{name}\n");
     for block in &corefile.blocks {
         for key in &block.keys {
-            let port = key.port.unwrap_or(port);
+            let port = key.port_or(port);
             for zone in &key.zones {
                 _ = writeln!(text, "  {}://:{port}, names in {zone}", key.scheme.as_str());
             }

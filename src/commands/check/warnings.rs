@@ -2,7 +2,7 @@
 
 use super::report::Finding;
 use crate::{
-    corefile::{Block, Corefile, Key, Stanza, Token},
+    corefile::{Block, Corefile, Key, Scheme, Stanza, Token},
     plugins::DIRECTIVES,
     wire::Name,
 };
@@ -39,6 +39,7 @@ pub(super) fn of(corefile: &Corefile, port: u16) -> Vec<Finding> {
         findings.extend(nothing_behind(block));
         findings.extend(forwards_to_itself(block, port));
         findings.extend(rules_never_met(block));
+        findings.extend(says_nothing(block));
     }
     findings
 }
@@ -47,27 +48,27 @@ fn stanza<'a>(block: &'a Block, name: &str) -> Option<&'a Stanza> {
     block.stanzas.iter().find(|stanza| stanza.name.text == name)
 }
 
-fn port_of(key: &Key, default: u16) -> u16 {
-    key.port.unwrap_or(default)
-}
+/// Where somebody listens: what is spoken, and the port.
+type Listener = (Scheme, u16);
 
-/// Zone and port of each key of a block.
-fn served(block: &Block, port: u16) -> impl Iterator<Item = (&Key, &String, u16)> {
-    block.keys.iter().flat_map(move |key| key.zones.iter().map(move |zone| (key, zone, port_of(key, port))))
+/// Zone and listener of each key of a block.
+fn served(block: &Block, port: u16) -> impl Iterator<Item = (&Key, &String, Listener)> {
+    let listener = move |key: &Key| (key.scheme, key.port_or(port));
+    block.keys.iter().flat_map(move |key| key.zones.iter().map(move |zone| (key, zone, listener(key))))
 }
 
 /// The same zone on the same port in two blocks stops the start, unless they are bound to different addresses.
 fn zones_twice(corefile: &Corefile, port: u16) -> Vec<Finding> {
-    let mut seen: Vec<(&String, u16, Vec<&str>)> = Vec::new();
+    let mut seen: Vec<(&String, Listener, Vec<&str>)> = Vec::new();
     let mut findings = Vec::new();
     for block in &corefile.blocks {
         let hosts: Vec<&str> = stanza(block, "bind").map_or_else(Vec::new, words);
-        for (key, zone, port) in served(block, port) {
-            if seen.iter().any(|known| *known == (zone, port, hosts.clone())) {
-                let text = format!("zone `{zone}` is already defined for port {port}");
+        for (key, zone, listener) in served(block, port) {
+            if seen.iter().any(|known| *known == (zone, listener, hosts.clone())) {
+                let text = format!("zone `{zone}` is already defined for port {}", listener.1);
                 findings.push(Finding::error(&key.token, text));
             }
-            seen.push((zone, port, hosts.clone()));
+            seen.push((zone, listener, hosts.clone()));
         }
     }
     findings
@@ -83,12 +84,12 @@ fn caught_zones(corefile: &Corefile, port: u16) -> Vec<Finding> {
     for block in &corefile.blocks {
         let Some(cluster) = stanza(block, "kubernetes") else { continue };
         let zones: Vec<Name> = words(cluster).into_iter().filter_map(|zone| Name::parse(zone).ok()).collect();
-        let ports: Vec<u16> = served(block, port).map(|(_, _, port)| port).collect();
+        let listeners: Vec<Listener> = served(block, port).map(|(_, _, listener)| listener).collect();
         let others = corefile.blocks.iter().filter(|other| stanza(other, "kubernetes").is_none());
-        for (key, zone, port) in others.flat_map(|other| served(other, port)) {
+        for (key, zone, listener) in others.flat_map(|other| served(other, port)) {
             let Ok(name) = Name::parse(zone) else { continue };
             let caught = zones.iter().find(|cluster| name.is_within(cluster));
-            if let Some(cluster) = caught.filter(|_| ports.contains(&port)) {
+            if let Some(cluster) = caught.filter(|_| listeners.contains(&listener)) {
                 let line = block.keys[0].token.span.line;
                 let text =
                     format!("takes names below {zone} away from `kubernetes {cluster}` in the block of line {line}");
@@ -134,7 +135,8 @@ fn forwards_to_itself(block: &Block, port: u16) -> Vec<Finding> {
     if stanza(block, "bind").is_some() {
         return Vec::new();
     }
-    let ports: Vec<u16> = served(block, port).map(|(_, _, port)| port).collect();
+    let plain = served(block, port).filter(|(key, ..)| key.scheme == Scheme::Dns);
+    let ports: Vec<u16> = plain.map(|(_, _, (_, port))| port).collect();
     let own = |word: &&Token| {
         let text = word.text.strip_prefix("dns://").unwrap_or(&word.text);
         ports.iter().any(|port| {
@@ -145,6 +147,25 @@ fn forwards_to_itself(block: &Block, port: u16) -> Vec<Finding> {
     let instances = stanza(block, "forward").into_iter().flat_map(|stanza| &stanza.instances);
     let targets = instances.flat_map(|instance| instance.args.iter().skip(1)).filter(own);
     targets.map(|word| Finding::warning(word, format!("`{}` is this server itself", word.text))).collect()
+}
+
+/// Directives of encrypted listeners in a block that has none: it would be served for everybody to read.
+fn says_nothing(block: &Block) -> Vec<Finding> {
+    let has = |wanted: &[Scheme]| block.keys.iter().any(|key| wanted.contains(&key.scheme));
+    let mut findings = Vec::new();
+    for (name, schemes) in [
+        ("tls", &[Scheme::Tls, Scheme::Https, Scheme::Https3, Scheme::Quic, Scheme::Grpc][..]),
+        ("https", &[Scheme::Https]),
+        ("https3", &[Scheme::Https3]),
+        ("quic", &[Scheme::Quic]),
+        ("grpc_server", &[Scheme::Grpc]),
+    ] {
+        if let Some(stanza) = stanza(block, name).filter(|_| !has(schemes)) {
+            let text = format!("`{name}` changes nothing here: no key of this block begins with `{}://`", schemes[0]);
+            findings.push(Finding::warning(&stanza.name, text));
+        }
+    }
+    findings
 }
 
 /// Rules behind one that is about every query, and rules that are about none.

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     chain::{Block, Build, BuildError, Directive},
-    metrics::{CounterFamily, Registry},
+    metrics::{Counter, Registry},
     tls::{CredentialFiles, Credentials, Look},
 };
 
@@ -33,7 +33,7 @@ impl Build for Tls {
         let load = || Credentials::load(files.clone()).map_err(|error| BuildError(error.file_and_reason()));
         let credentials = block.shared(&format!("tls {files:?}"), load)?;
         block.parts().tls = Some(Arc::clone(&credentials));
-        let renewals = renewals(block.registry());
+        let renewals = Renewals::register(block.registry(), &credentials);
         block.task(async move {
             loop {
                 sleep(LOOK).await;
@@ -44,21 +44,32 @@ impl Build for Tls {
     }
 }
 
-fn renewals(registry: &Registry) -> CounterFamily {
-    let help = "Changed files of certificates, by whether they serve now.";
-    registry.counter("seamark_tls_renewals_total", help, &["certificate", "result"])
+/// Changed files, by whether they serve now.
+struct Renewals {
+    success: Counter,
+    failure: Counter,
 }
 
-fn look(credentials: &Credentials, renewals: &CounterFamily) {
-    let certificate = credentials.files().certificate.display().to_string();
+impl Renewals {
+    fn register(registry: &Registry, credentials: &Credentials) -> Self {
+        let help = "Changed files of certificates, by whether they serve now.";
+        let family = registry.counter("seamark_tls_renewals_total", help, &["certificate", "result"]);
+        let certificate = credentials.files().certificate.display().to_string();
+        let of = |result| family.with_label_values(&[certificate.as_str(), result]);
+        Self { success: of("success"), failure: of("failure") }
+    }
+}
+
+fn look(credentials: &Credentials, renewals: &Renewals) {
+    let certificate = credentials.files().certificate.display();
     match credentials.look() {
         Look::Same => {}
         Look::Renewed => {
-            renewals.with_label_values(&[certificate.as_str(), "success"]).inc();
+            renewals.success.inc();
             tracing::info!("plugin/tls: {certificate} has changed, new connections see it");
         }
         Look::Broken(error) => {
-            renewals.with_label_values(&[certificate.as_str(), "failure"]).inc();
+            renewals.failure.inc();
             let error = error.file_and_reason();
             tracing::error!("plugin/tls: the files have changed and cannot serve, those before go on: {error}");
         }

@@ -82,9 +82,8 @@ fn admit(incoming: Incoming, duty: &Duty, terms: &mut Terms) -> Option<(Connecti
 }
 
 async fn connection(connecting: Connecting, local: SocketAddr, mut duty: Duty, inside: Inside) {
-    let connection = match timeout(duty.patience().read, connecting).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(_)) | Err(_) => return duty.door().count_failed_handshake(),
+    let Ok(Ok(connection)) = timeout(duty.patience().read, connecting).await else {
+        return duty.door().count_failed_handshake();
     };
     let visitor = visitor(&connection, local, duty.clone());
     if duty.scheme() == Scheme::Https3 {
