@@ -86,7 +86,7 @@ struct Replies {
 }
 
 /// The statuses that we give.
-const STATUSES: [u16; 13] = [0, 1, 2, 3, 4, 200, 400, 404, 405, 408, 413, 415, 500];
+const STATUSES: [u16; 14] = [0, 1, 2, 3, 4, 200, 400, 404, 405, 408, 413, 415, 500, 503];
 
 impl DoorMetrics {
     /// Metrics of a listener; `server` is its label.

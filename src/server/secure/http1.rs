@@ -78,6 +78,7 @@ async fn reply(mut visitor: Visitor, request: Request<Incoming>) -> Response<Ful
     let Some(_at_work) = visitor.begin() else {
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        visitor.door().count_reply(StatusCode::SERVICE_UNAVAILABLE.as_u16());
         return response;
     };
     let (head, body) = request.into_parts();
