@@ -106,6 +106,14 @@ fn each_trap_has_its_warning() {
             ". {\n    multisocket\n    whoami\n}\n",
             "stdin:2:5: warning: `multisocket` changes nothing: each core has sockets of its own anyway: leave it out",
         ),
+        (
+            ".:853 {\n    tls dns.pem dns.key\n    whoami\n}\n",
+            "stdin:2:5: warning: `tls` changes nothing here: no key of this block begins with `tls://`",
+        ),
+        (
+            "https://. {\n    tls dns.pem dns.key\n    https3 {\n        max_streams 5\n    }\n    whoami\n}\n",
+            "stdin:3:5: warning: `https3` changes nothing here: no key of this block begins with `https3://`",
+        ),
     ] {
         let (code, text) = check(&home, &["-"], corefile);
         assert_eq!((code, text), (Some(0), format!("{expected}\n0 errors, 1 warning\n")), "{corefile}");
@@ -115,6 +123,7 @@ fn each_trap_has_its_warning() {
     for corefile in [
         ". {\n    kubernetes cluster.local {\n        fallthrough\n    }\n    forward . 127.0.0.1:5300\n}\n",
         ". {\n    kubernetes cluster.local\n}\nsvc.cluster.local:54 {\n    whoami\n}\n",
+        "tls://. https://. quic://. {\n    tls dns.pem dns.key\n    whoami\n}\n.:853 {\n    whoami\n}\n",
         ". {\n    rewrite continue cname a.example b.example\n    rewrite name c.example d.example\n    whoami\n}\n",
         "a.test {\n    view v {\n        expr true\n    }\n    whoami\n}\na.test {\n    whoami\n}\n",
         ". {\n    hosts /etc/hosts cluster.local {\n        fallthrough\n    }\n    kubernetes cluster.local\n    forward . 192.0.2.1\n}\n",

@@ -7,7 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::server::{directory, free_port, pause, program};
+use crate::support::{
+    certificates::Authority,
+    server::{directory, free_port, pause, program},
+};
 
 /// A block between ``` marks.
 struct Fence {
@@ -103,8 +106,11 @@ fn check(example: &Fence) -> (Option<i32>, String) {
         command.arg("-node");
     }
     let mut child = command.arg("-").spawn().expect("the program");
-    child.stdin.take().expect("a pipe").write_all(example.text.as_bytes()).expect("written");
+    let path = directory();
+    let text = certified(&example.text, &path);
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
     let output = child.wait_with_output().expect("an end");
+    _ = fs::remove_dir_all(path);
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -137,7 +143,7 @@ fn every_example_starts() {
 fn start(example: &Fence) {
     let port = free_port();
     let path = directory();
-    let text = moved(&example.text);
+    let text = moved(&certified(&example.text, &path));
     fs::write(path.join("Corefile"), &text).expect("a Corefile");
     let mut child = Command::new(program())
         .args(["serve", "-conf", "Corefile", "-dns.port", &port.to_string(), "-pidfile", "pid"])
@@ -154,6 +160,14 @@ fn start(example: &Fence) {
     let output = child.wait_with_output().expect("it ends");
     _ = fs::remove_dir_all(path);
     assert!(begun, "{}: does not start\n{text}\n{}", example.place(), String::from_utf8_lossy(&output.stderr));
+}
+
+/// The text with certificates of ours in place of those that the examples have.
+fn certified(text: &str, path: &Path) -> String {
+    if text.contains("examples/certificates/") {
+        Authority::new("the authority of the examples").certify(&["dns.example.org"]).write(path, "dns");
+    }
+    text.replace("examples/certificates", &path.display().to_string())
 }
 
 /// The text with the files of the project and with free ports: those of keys, and those of HTTP endpoints.
@@ -185,6 +199,8 @@ fn key_without_port(key: &str) -> String {
         Some((zone, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => {
             format!("{zone}:{}{comma}", free_port())
         }
+        // Encrypted DNS has ports of its own.
+        _ if key.contains("://") => format!("{key}:{}{comma}", free_port()),
         _ => format!("{key}{comma}"),
     }
 }

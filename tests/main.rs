@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod corefiles;
 mod docs;
+mod encrypted;
 mod explain;
 mod faults;
 mod layers;

@@ -13,10 +13,10 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, TcpLimits, Waiting, ZoneSources,
-    offer::Offers,
+    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, StreamLimits, TcpLimits, Waiting,
+    ZoneSources, offer::Offers,
 };
-use crate::{http::Handler, metrics::Registry, wire::Name};
+use crate::{corefile::Scheme, http::Handler, metrics::Registry, tls::Credentials, wire::Name};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
 pub struct Block<'a> {
@@ -56,6 +56,10 @@ pub struct BlockParts {
     pub lameduck: Option<Duration>,
     /// Limits of TCP connections (`timeouts`).
     pub tcp: TcpLimits,
+    /// Who the block's encrypted listeners are (`tls`).
+    pub tls: Option<Arc<Credentials>>,
+    /// Limits of the block's encrypted listeners, by what they speak (`https`, `https3`, `quic`, `grpc_server`).
+    pub streams: Vec<(Scheme, StreamLimits)>,
     /// What queries must be like to come here, and its name (`view`).
     pub view: Option<View>,
     /// How often to look for a changed Corefile (`reload`): interval and jitter.

@@ -40,17 +40,37 @@ pub struct Context {
 pub enum Transport {
     /// A datagram; the answer must fit the client's buffer.
     Udp,
-    /// A stream; the answer may have 65,535 octets.
+    /// A stream, encrypted or not; the answer may have 65,535 octets, as with all that follow.
     Tcp,
+    /// A request over HTTP/1.1 or HTTP/2 with one reply.
+    Https,
+    /// A call with one reply.
+    Grpc,
+    /// A stream of a QUIC connection.
+    Quic,
+    /// A request over HTTP/3 with one reply.
+    Https3,
 }
 
 impl Transport {
-    /// As the `proto` label and `log` write it.
+    /// As the `proto` label and `log` write it: what carries it all.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
+        if self.is_over_tcp() { "tcp" } else { "udp" }
+    }
+
+    /// Whether TCP carries it.
+    pub const fn is_over_tcp(self) -> bool {
+        matches!(self, Self::Tcp | Self::Https | Self::Grpc)
+    }
+
+    /// Whether an answer may have 65,535 octets.
+    pub const fn is_stream(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+
+    /// Whether an answer may be several messages, as that to AXFR.
+    pub const fn takes_series(self) -> bool {
+        matches!(self, Self::Tcp | Self::Quic)
     }
 }
 
@@ -149,9 +169,6 @@ impl Context {
 
     /// The largest answer that the client can take, in octets.
     pub fn limit(&self) -> usize {
-        match self.transport {
-            Transport::Udp => self.query.udp_limit(),
-            Transport::Tcp => crate::wire::MAX_MESSAGE,
-        }
+        if self.transport.is_stream() { crate::wire::MAX_MESSAGE } else { self.query.udp_limit() }
     }
 }

@@ -194,7 +194,7 @@ impl DnsHandles {
 
     /// Of requests and of responses.
     fn sizes(&self, transport: Transport) -> [&Histogram; 2] {
-        let tcp = usize::from(transport == Transport::Tcp);
+        let tcp = usize::from(transport.is_over_tcp());
         let [server, zone, view] = self.place();
         let labels = [server, zone, view, transport.as_str()];
         let of = |family: &HistogramFamily| family.with_label_values(&labels);
@@ -210,7 +210,7 @@ impl DnsHandles {
             SocketAddr::V6(peer) => peer.ip().to_ipv4_mapped().is_none(),
         };
         let known = TYPES.iter().position(|&known| known == exchange.record_type);
-        let lane = usize::from(exchange.transport == Transport::Tcp) * 2 + usize::from(ipv6);
+        let lane = usize::from(exchange.transport.is_over_tcp()) * 2 + usize::from(ipv6);
         self.requests[lane * (TYPES.len() + 1) + known.unwrap_or(TYPES.len())].get_or_init(|| {
             let [server, zone, view] = self.place();
             let (proto, family) = (exchange.transport.as_str(), if ipv6 { "2" } else { "1" });

@@ -71,7 +71,7 @@ impl<'a> Picture<'a> {
 
     /// Each key with a zone of it, and the port.
     pub(super) fn served(&self) -> impl Iterator<Item = (&'a Key, &'a String, u16)> {
-        let port = move |key: &Key| key.port.unwrap_or_else(|| own_port(key, self.port));
+        let port = move |key: &Key| key.port_or(self.port);
         self.block.keys.iter().flat_map(move |key| key.zones.iter().map(move |zone| (key, zone, port(key))))
     }
 
@@ -89,9 +89,4 @@ impl<'a> Picture<'a> {
     pub(super) fn holds(&self, zone: &Name) -> bool {
         self.zones.iter().any(|own| own.is_within(zone) || zone.is_within(own))
     }
-}
-
-/// `-dns.port` is for plain DNS; other schemes have ports of their own.
-fn own_port(key: &Key, default: u16) -> u16 {
-    if key.scheme == crate::corefile::Scheme::Dns { default } else { key.scheme.default_port() }
 }

@@ -18,8 +18,16 @@ pub struct Key {
     pub token: Token,
 }
 
+impl Key {
+    /// The port that is listened on; `plain` is that of keys that name neither port nor scheme.
+    pub fn port_or(&self, plain: u16) -> u16 {
+        let default = if self.scheme == Scheme::Dns { plain } else { self.scheme.default_port() };
+        self.port.unwrap_or(default)
+    }
+}
+
 /// How queries come to a server block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the schemes' own names")]
 pub enum Scheme {
     Dns,
@@ -46,6 +54,21 @@ impl Scheme {
             Self::Https3 => "https3",
             Self::Unix => "unix",
         }
+    }
+
+    /// Whether it is encrypted, so that a certificate is needed.
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Quic | Self::Grpc | Self::Https | Self::Https3)
+    }
+
+    /// Whether it listens on a TCP port.
+    pub const fn takes_tcp(self) -> bool {
+        matches!(self, Self::Dns | Self::Tls | Self::Grpc | Self::Https)
+    }
+
+    /// Whether it listens on a UDP port.
+    pub const fn takes_udp(self) -> bool {
+        matches!(self, Self::Dns | Self::Quic | Self::Https3)
     }
 
     /// The port of a key that names none.

@@ -14,9 +14,12 @@ pub mod dns64;
 pub mod errors;
 pub mod file;
 pub mod forward;
+pub mod grpc_server;
 pub mod header;
 pub mod health;
 pub mod hosts;
+pub mod https;
+pub mod https3;
 pub mod k8s_external;
 pub mod kubernetes;
 pub mod loadbalance;
@@ -28,6 +31,7 @@ pub mod minimal;
 pub mod multisocket;
 pub mod nsid;
 pub mod prometheus;
+pub mod quic;
 pub mod ready;
 pub mod reload;
 pub mod rewrite;
@@ -35,6 +39,7 @@ pub mod root;
 pub mod secondary;
 pub mod template;
 pub mod timeouts;
+pub mod tls;
 pub mod transfer;
 pub mod view;
 pub mod whoami;
@@ -44,42 +49,47 @@ use crate::chain::Directive;
 /// All directives in the order in which a query meets them, whatever the order in the Corefile. It is CoreDNS
 /// 1.15.0's order: what stands higher sees what stands lower, on the way in and on the way out.
 pub const DIRECTIVES: &[Directive] = &[
-    view::DIRECTIVE,        // which queries come in at all; its name is a label of the metrics of those below
-    root::DIRECTIVE,        // before all that name files
-    metadata::DIRECTIVE,    // before all that read labels, or keep something for their sake
-    cancel::DIRECTIVE,      // bounds the wait for those below
-    timeouts::DIRECTIVE,    // only sets limits
-    multisocket::DIRECTIVE, // changes nothing
-    reload::DIRECTIVE,      // only sets when the Corefile is read again
-    nsid::DIRECTIVE,        // marks every answer
-    bufsize::DIRECTIVE,     // what those below may send, and ask upstreams for
-    bind::DIRECTIVE,        // before all that name their metrics by listener
-    debug::DIRECTIVE,       // only sets a switch
-    ready::DIRECTIVE,       // an HTTP endpoint
-    health::DIRECTIVE,      // an HTTP endpoint
-    prometheus::DIRECTIVE,  // sees every answer, errors and hits included
-    errors::DIRECTIVE,      // sees every failure of those below
-    log::DIRECTIVE,         // sees every answer of those below
-    local::DIRECTIVE,       // nobody else is to be asked for these
-    dns64::DIRECTIVE,       // asks those below a second time
-    any::DIRECTIVE,         // before anybody makes a long answer
-    chaos::DIRECTIVE,       // names of this server itself
-    loadbalance::DIRECTIVE, // shuffles hits of the cache too
-    rewrite::DIRECTIVE,     // answers are kept under the question that is in force
-    autopath::DIRECTIVE,    // its answers are one client's: the cache below keeps the names of the list instead
-    acl::DIRECTIVE,         // who may not ask gets nothing from the cache either
-    cache::DIRECTIVE,       // keeps what those below answer
-    header::DIRECTIVE,      // its flags are kept by the cache
-    minimal::DIRECTIVE,     // its short answers are kept by the cache
-    template::DIRECTIVE,    // answers by rule go before answers by data
-    transfer::DIRECTIVE,    // asks those below for whole zones
-    hosts::DIRECTIVE,       // an operator's own names go before the cluster's
+    view::DIRECTIVE,     // which queries come in at all; its name is a label of the metrics of those below
+    root::DIRECTIVE,     // before all that name files
+    metadata::DIRECTIVE, // before all that read labels, or keep something for their sake
+    cancel::DIRECTIVE,   // bounds the wait for those below
+    quic::DIRECTIVE,     // only sets limits, as the next three
+    grpc_server::DIRECTIVE,
+    https::DIRECTIVE,
+    https3::DIRECTIVE,
+    timeouts::DIRECTIVE,     // only sets limits
+    multisocket::DIRECTIVE,  // changes nothing
+    reload::DIRECTIVE,       // only sets when the Corefile is read again
+    nsid::DIRECTIVE,         // marks every answer
+    bufsize::DIRECTIVE,      // what those below may send, and ask upstreams for
+    bind::DIRECTIVE,         // before all that name their metrics by listener
+    debug::DIRECTIVE,        // only sets a switch
+    ready::DIRECTIVE,        // an HTTP endpoint
+    health::DIRECTIVE,       // an HTTP endpoint
+    prometheus::DIRECTIVE,   // sees every answer, errors and hits included
+    errors::DIRECTIVE,       // sees every failure of those below
+    log::DIRECTIVE,          // sees every answer of those below
+    local::DIRECTIVE,        // nobody else is to be asked for these
+    dns64::DIRECTIVE,        // asks those below a second time
+    any::DIRECTIVE,          // before anybody makes a long answer
+    chaos::DIRECTIVE,        // names of this server itself
+    loadbalance::DIRECTIVE,  // shuffles hits of the cache too
+    rewrite::DIRECTIVE,      // answers are kept under the question that is in force
+    autopath::DIRECTIVE,     // its answers are one client's: the cache below keeps the names of the list instead
+    acl::DIRECTIVE,          // who may not ask gets nothing from the cache either
+    cache::DIRECTIVE,        // keeps what those below answer
+    header::DIRECTIVE,       // its flags are kept by the cache
+    tls::DIRECTIVE,          // only sets who we are
+    minimal::DIRECTIVE,      // its short answers are kept by the cache
+    template::DIRECTIVE,     // answers by rule go before answers by data
+    transfer::DIRECTIVE,     // asks those below for whole zones
+    hosts::DIRECTIVE,        // an operator's own names go before the cluster's
     k8s_external::DIRECTIVE, // names and addresses outside of the cluster, before those inside
-    kubernetes::DIRECTIVE,  // the cluster's names go before the world's
-    file::DIRECTIVE,        // names by hand go before the world's
-    auto::DIRECTIVE,        // as file
-    secondary::DIRECTIVE,   // as file
-    loop_guard::DIRECTIVE,  // sees what would be forwarded
-    forward::DIRECTIVE,     // everything else
-    whoami::DIRECTIVE,      // answers whatever is left
+    kubernetes::DIRECTIVE,   // the cluster's names go before the world's
+    file::DIRECTIVE,         // names by hand go before the world's
+    auto::DIRECTIVE,         // as file
+    secondary::DIRECTIVE,    // as file
+    loop_guard::DIRECTIVE,   // sees what would be forwarded
+    forward::DIRECTIVE,      // everything else
+    whoami::DIRECTIVE,       // answers whatever is left
 ];

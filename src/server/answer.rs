@@ -13,7 +13,8 @@ use crate::{
     chain::{Context, Outcome, Parked, Sent, Transport},
     versions::Seen,
     wire::{
-        Body, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject, spare,
+        Body, Edns, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject,
+        spare,
     },
 };
 
@@ -90,11 +91,12 @@ pub(crate) fn handle(
     if let Memory::Given(length) = memory {
         return Handled::Reply(length);
     }
-    let query = match Query::parse(message) {
+    let mut query = match Query::parse(message) {
         Ok(query) => query,
         Err(reject) => return refuse_message(site.refusals(), reject, out),
     };
     let Arrival { listener, peer, local, transport, now } = arrival;
+    query.pads = site.guise(listener).is_some() && query.has_option(Edns::PADDING);
     let mut cx = Context::new(query, peer, local, transport, now);
     cx.place.listener = listener as u16;
     if !matches!(memory, Memory::Wanted(_)) {

@@ -2,7 +2,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{limits::Parking, listen::ListenAddress, site::Site};
+use super::{
+    door::Door,
+    limits::{Parking, Patience},
+    listen::ListenAddress,
+    site::{Guise, Site},
+};
+use crate::corefile::Scheme;
 
 /// What a socket's task needs to know: the site that serves now, and when to end.
 #[derive(Clone)]
@@ -13,6 +19,7 @@ pub(crate) struct Duty {
     listener: Option<usize>,
     end: watch::Receiver<bool>,
     parking: Arc<Parking>,
+    door: Arc<Door>,
 }
 
 impl Duty {
@@ -21,10 +28,11 @@ impl Duty {
         mut sites: watch::Receiver<Arc<Site>>,
         end: watch::Receiver<bool>,
         parking: Arc<Parking>,
+        door: Arc<Door>,
     ) -> Self {
         let current = Arc::clone(&sites.borrow_and_update());
         let listener = current.listener(&address);
-        Self { address, sites, current, listener, end, parking }
+        Self { address, sites, current, listener, end, parking, door }
     }
 
     /// Takes over the site that serves now, if it has changed.
@@ -42,6 +50,31 @@ impl Duty {
     /// The site as of the last refresh, and the number of this address in it; `None` if it does not serve the address.
     pub(crate) fn site(&self) -> Option<(&Arc<Site>, usize)> {
         self.listener.map(|listener| (&self.current, listener))
+    }
+
+    /// What is spoken at the address.
+    pub(crate) const fn scheme(&self) -> Scheme {
+        self.address.scheme
+    }
+
+    /// The address.
+    pub(crate) const fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    /// Who has come in at the address.
+    pub(crate) const fn door(&self) -> &Arc<Door> {
+        &self.door
+    }
+
+    /// How long somebody is waited for, as the current site has it.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::of(self.site().map(|(site, listener)| site.tcp(listener)).unwrap_or_default())
+    }
+
+    /// Who we are at the address, and its limits, as the current site has it.
+    pub(crate) fn guise(&self) -> Option<&Guise> {
+        self.site().and_then(|(site, listener)| site.guise(listener))
     }
 
     pub(crate) const fn parking(&self) -> &Arc<Parking> {

@@ -1,14 +1,39 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use super::metrics::TransportMetrics;
+use crate::chain::TcpLimits;
 
 /// How many queries may wait at once in the whole process. One holds about 2 KiB.
 pub(crate) const WAITING: usize = 65_536;
 /// How many TCP connections clients may hold open at once in the whole process.
 pub(crate) const CONNECTIONS: usize = 4_096;
+
+/// How long somebody at the other end of a connection is waited for (`timeouts`).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long the first query, and each that has begun, may take to arrive; and a handshake.
+    pub(crate) read: Duration,
+    /// How long the client may take to accept an answer.
+    pub(crate) write: Duration,
+    /// How long a connection may be silent (RFC 7766 section 6.2.3).
+    pub(crate) idle: Duration,
+}
+
+impl Patience {
+    pub(crate) fn of(limits: TcpLimits) -> Self {
+        Self {
+            read: limits.read.unwrap_or(Duration::from_secs(3)),
+            write: limits.write.unwrap_or(Duration::from_secs(5)),
+            idle: limits.idle.unwrap_or(Duration::from_secs(10)),
+        }
+    }
+}
 
 /// Counts the queries that wait, and the open connections, and keeps both bounded.
 pub(crate) struct Parking {

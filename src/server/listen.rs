@@ -7,14 +7,18 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::corefile::Scheme;
+
 /// Receive and send buffers asked of the kernel, octets; it may give less.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Connections that may wait for being accepted.
 const BACKLOG: i32 = 1024;
 
-/// An address that server blocks listen on, plain DNS over UDP and TCP.
+/// An address that server blocks listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ListenAddress {
+    /// What is spoken there: plain DNS over UDP and TCP, or something encrypted over one of both.
+    pub(crate) scheme: Scheme,
     /// As `bind` wrote it; `None` = all addresses.
     pub(crate) host: Option<String>,
     /// The port.
@@ -22,9 +26,17 @@ pub(crate) struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// The `server` label: `dns://:53`, `dns://127.0.0.1:53`.
+    /// The `server` label: `dns://:53`, `tls://127.0.0.1:853`.
     pub(crate) fn label(&self) -> String {
-        format!("dns://{self}")
+        format!("{}://{self}", self.scheme)
+    }
+
+    /// Whether both want the same socket and cannot share it.
+    pub(crate) fn collides_with(&self, other: &Self) -> bool {
+        let ports = |address: &Self| (address.scheme.takes_tcp(), address.scheme.takes_udp());
+        let ((tcp, udp), (other_tcp, other_udp)) = (ports(self), ports(other));
+        let same_place = (&self.host, self.port) == (&other.host, other.port);
+        same_place && self.scheme != other.scheme && (tcp && other_tcp || udp && other_udp)
     }
 
     /// Where to bind. All addresses means both families if the host has IPv6.
@@ -63,7 +75,8 @@ fn has_ipv6() -> bool {
 pub(crate) struct Sockets {
     /// One for each family: a socket of both costs a tenth more for each query over IPv4.
     pub(crate) udp: Vec<std::net::UdpSocket>,
-    pub(crate) tcp: std::net::TcpListener,
+    /// None if only datagrams are taken.
+    pub(crate) tcp: Option<std::net::TcpListener>,
 }
 
 /// Binds an address for this many workers, each with sockets of its own.
@@ -73,16 +86,16 @@ pub(crate) struct Sockets {
 /// `overlap` with another instance is wanted.
 pub(crate) fn bind(address: &ListenAddress, workers: usize, overlap: bool) -> io::Result<Vec<Sockets>> {
     let place = address.socket_address()?;
-    let datagrams = |shared| families(place).map(|place| udp(place, shared)).collect::<io::Result<Vec<_>>>();
+    let bound = |shared| {
+        let udp = families(place).filter(|_| address.scheme.takes_udp()).map(|place| udp(place, shared));
+        let udp = udp.map(|socket| socket.map(Into::into)).collect::<io::Result<Vec<_>>>()?;
+        let tcp = address.scheme.takes_tcp().then(|| tcp(place, shared)).transpose()?;
+        Ok::<_, io::Error>(Sockets { udp, tcp: tcp.map(Into::into) })
+    };
     if !overlap {
-        drop((datagrams(false)?, tcp(place, false)?));
+        drop(bound(false)?);
     }
-    (0..workers)
-        .map(|_| {
-            let udp = datagrams(true)?.into_iter().map(Into::into).collect();
-            Ok(Sockets { udp, tcp: tcp(place, true)?.into() })
-        })
-        .collect()
+    (0..workers).map(|_| bound(true)).collect()
 }
 
 /// All addresses of both families are one place for each.

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::answer::Arrival;
 use crate::{
-    chain::{Tally, Terms, Transport},
+    chain::{Tally, Terms},
     versions::{Seen, Versions},
     wire::Repeat,
 };
@@ -88,7 +88,7 @@ type Identity = SmallVec<[u64; 4]>;
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Lane {
     listener: u16,
-    tcp: bool,
+    stream: bool,
     ipv6: bool,
 }
 
@@ -96,13 +96,13 @@ impl Lane {
     fn of(arrival: &Arrival) -> Self {
         Self {
             listener: arrival.listener as u16,
-            tcp: matches!(arrival.transport, Transport::Tcp),
+            stream: arrival.transport.is_stream(),
             ipv6: arrival.peer.ip().to_canonical().is_ipv6(),
         }
     }
 
     fn number(self) -> u32 {
-        u32::from(self.listener) << 2 | u32::from(self.tcp) << 1 | u32::from(self.ipv6)
+        u32::from(self.listener) << 2 | u32::from(self.stream) << 1 | u32::from(self.ipv6)
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::wire::{Name, Query, Question, RData, Record, RecordType, Response, encode, encode_query};
 
-    const LANE: Lane = Lane { listener: 0, tcp: false, ipv6: false };
+    const LANE: Lane = Lane { listener: 0, stream: false, ipv6: false };
 
     fn query(name: &str) -> Vec<u8> {
         let mut out = vec![0; 300];

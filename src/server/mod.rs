@@ -6,10 +6,11 @@
 //!     answer.rs      parse, route, walk, encode
 //!       route.rs     longest zone → chain
 //!   udp.rs tcp.rs    bytes out           site.rs     a whole compiled Corefile
-//!                                        reload.rs   file or signal → new site → swap
+//!   secure/          the same, encrypted reload.rs   file or signal → new site → swap
 //! ```
 
 mod answer;
+mod door;
 mod duty;
 mod limits;
 mod listen;
@@ -17,6 +18,7 @@ mod memo;
 mod metrics;
 mod reload;
 mod route;
+mod secure;
 mod site;
 mod tcp;
 mod udp;

@@ -15,10 +15,11 @@ use tokio::{
 };
 
 use super::{
+    door::Door,
     duty::Duty,
     limits::Parking,
     listen::{self, ListenAddress},
-    metrics::TransportMetrics,
+    metrics::{DoorMetrics, TransportMetrics},
     site::{Beginnings, Ground, Plan, Site},
     worker::Workers,
 };
@@ -280,7 +281,12 @@ impl Server {
     fn begin(&mut self, site: &Arc<Site>, beginnings: Beginnings, sockets: Vec<(ListenAddress, Vec<listen::Sockets>)>) {
         for (address, sockets) in sockets {
             let (end, ended) = watch::channel(false);
-            let duty = Duty::new(address.clone(), self.sites.subscribe(), ended, Arc::clone(&self.parking));
+            let metrics = address
+                .scheme
+                .is_encrypted()
+                .then(|| DoorMetrics::register(&self.settings.registry, address.scheme, &address.label()));
+            let door = Arc::new(Door::new(metrics));
+            let duty = Duty::new(address.clone(), self.sites.subscribe(), ended, Arc::clone(&self.parking), door);
             self.workers.listen(sockets, &duty);
             self.listening.insert(address, end);
         }
@@ -406,7 +412,9 @@ async fn prepare(
     }
     let mut sockets = Vec::new();
     for address in site.addresses().filter(|address| !listening.contains_key(address)) {
-        let bound = listen::bind(address, workers.count(), settings.overlap)
+        // Our own socket for something else stands there until the new site serves.
+        let is_ours = listening.keys().any(|known| known.collides_with(address));
+        let bound = listen::bind(address, workers.count(), settings.overlap || is_ours)
             .map_err(|error| StartError::Bind { place: address.label(), error })?;
         sockets.push((address.clone(), bound));
     }

@@ -20,21 +20,18 @@ use super::{
 use crate::{
     chain::{
         Block, BlockParts, Build, Chain, Context, Control, Directive, DnsFamilies, DnsHandles, Exchange, HttpEndpoint,
-        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, TcpLimits, Waiting,
+        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, StreamLimits, TcpLimits, Waiting,
     },
     corefile::{self, Corefile, Error, Errors, Key, Scheme, Token},
     metrics::Registry,
+    tls::Credentials,
     wire::{Name, Question, Rcode, Response},
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 24] = [
+const NOT_YET: [&str; 19] = [
     "geoip",
     "proxyproto",
-    "quic",
-    "grpc_server",
-    "https",
-    "https3",
     "trace",
     "pprof",
     "shed",
@@ -42,7 +39,6 @@ const NOT_YET: [&str; 24] = [
     "siit",
     "tsig",
     "dnssec",
-    "tls",
     "route53",
     "azure",
     "clouddns",
@@ -106,8 +102,12 @@ impl Plan {
 fn planned(block: &corefile::Block, directives: &[Directive], errors: &mut Vec<Error>) -> PlannedBlock {
     let keys = Keys { zones: block.keys.iter().flat_map(|key| key.zones.iter().cloned()).collect() };
     for key in &block.keys {
-        if key.scheme != Scheme::Dns {
-            errors.push(key.token.error(format!("`{}://` listeners are not built into seamark yet", key.scheme)));
+        if key.scheme == Scheme::Unix {
+            errors.push(key.token.error("`unix://` listeners are not built into seamark"));
+        }
+        if key.scheme.is_encrypted() && !block.stanzas.iter().any(|stanza| stanza.name.text == "tls") {
+            let text = format!("`{}://` needs a certificate: add `tls CERT KEY` to this block", key.scheme);
+            errors.push(key.token.error(text));
         }
     }
     for stanza in &block.stanzas {
@@ -147,6 +147,8 @@ pub(crate) struct Site {
     routes: Vec<Routes>,
     /// Limits of TCP connections, by listener.
     tcp: Vec<TcpLimits>,
+    /// By listener; `None` for plain DNS.
+    guises: Vec<Option<Guise>>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
     enabled: Vec<[String; 4]>,
@@ -160,6 +162,13 @@ pub(crate) struct Site {
     shared: Shared,
     slot: ServerSlot,
     tasks: RwLock<Vec<JoinHandle<()>>>,
+}
+
+/// Who we are at an encrypted listener, and what it may carry.
+#[derive(Clone)]
+pub(crate) struct Guise {
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) limits: StreamLimits,
 }
 
 /// What starts with a site: taken out when it is built, used when it is published.
@@ -219,6 +228,11 @@ impl Site {
     /// Limits of TCP connections of a listener.
     pub(crate) fn tcp(&self, listener: usize) -> TcpLimits {
         self.tcp.get(listener).copied().unwrap_or_default()
+    }
+
+    /// Who we are at a listener, if it is encrypted.
+    pub(crate) fn guise(&self, listener: usize) -> Option<&Guise> {
+        self.guises.get(listener)?.as_ref()
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -342,6 +356,7 @@ impl<'a> Builder<'a> {
             addresses: HashMap::new(),
             routes: Vec::new(),
             tcp: Vec::new(),
+            guises: Vec::new(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
             enabled: Vec::new(),
@@ -387,14 +402,34 @@ impl<'a> Builder<'a> {
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
         let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
-        let BlockParts { debug, tcp, view, .. } = parts;
+        let BlockParts { debug, tcp, view, tls, streams, .. } = parts;
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);
         let mut errors = Vec::new();
         for address in &places {
+            if let Some(other) = self.site.addresses.keys().find(|other| address.collides_with(other)) {
+                let key = keys.iter().find(|key| key.scheme == address.scheme).unwrap_or(&keys[0]);
+                let text = format!("{} and {} cannot share a port", address.label(), other.label());
+                errors.push(key.token.error(text));
+                continue;
+            }
             let listener = self.listener(address);
             self.site.tcp[listener] = tcp.or(self.site.tcp[listener]);
+            let own = streams.iter().find(|(scheme, _)| *scheme == address.scheme);
+            let limits = own.map(|(_, limits)| *limits).unwrap_or_default();
+            let Some(credentials) = tls.as_ref().filter(|_| address.scheme.is_encrypted()) else { continue };
+            let earlier = self.site.guises[listener].take();
+            if earlier.as_ref().is_some_and(|earlier| !Arc::ptr_eq(&earlier.credentials, credentials)) {
+                let key = keys.iter().find(|key| key.scheme == address.scheme).unwrap_or(&keys[0]);
+                let text = format!("another block has other words behind `tls` for {}", address.label());
+                errors.push(key.token.error(text));
+            }
+            let limits = limits.or(earlier.map(|earlier| earlier.limits).unwrap_or_default());
+            self.site.guises[listener] = Some(Guise { credentials: Arc::clone(credentials), limits });
+        }
+        if !errors.is_empty() {
+            return errors;
         }
         for key in keys {
             for address in addresses(std::slice::from_ref(key), &hosts, self.ground.default_port) {
@@ -416,7 +451,8 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let started = Started { addresses: places.iter().filter_map(|place| place.socket_address().ok()).collect() };
+        let plain = places.iter().filter(|place| place.scheme == Scheme::Dns);
+        let started = Started { addresses: plain.filter_map(|place| place.socket_address().ok()).collect() };
         self.beginnings.tasks.extend(tasks);
         self.beginnings.before_serving.extend(before_serving);
         self.beginnings.after_start.push((started, after_start));
@@ -441,6 +477,7 @@ impl<'a> Builder<'a> {
         self.listeners.push(address.clone());
         self.site.routes.push(Routes::default());
         self.site.tcp.push(TcpLimits::default());
+        self.site.guises.push(None);
         self.site.dropped.push(self.dns.bind(&address.label(), "dropped", ""));
         number
     }
@@ -474,11 +511,11 @@ fn zones(keys: &[Key]) -> (Vec<Name>, Vec<Error>) {
 fn addresses(keys: &[Key], hosts: &[String], default_port: u16) -> Vec<ListenAddress> {
     let mut addresses = Vec::new();
     for key in keys {
-        let port = key.port.unwrap_or(default_port);
+        let port = key.port_or(default_port);
         let hosts: Vec<Option<String>> =
             if hosts.is_empty() { vec![None] } else { hosts.iter().cloned().map(Some).collect() };
         for host in hosts {
-            let address = ListenAddress { host, port };
+            let address = ListenAddress { scheme: key.scheme, host, port };
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -488,8 +525,9 @@ fn addresses(keys: &[Key], hosts: &[String], default_port: u16) -> Vec<ListenAdd
 }
 
 fn banner_line(zone: &str, address: &ListenAddress) -> String {
+    let scheme = if address.scheme == Scheme::Dns { String::new() } else { format!("{}://", address.scheme) };
     match &address.host {
-        None => format!("{zone}:{}", address.port),
-        Some(host) => format!("{zone}:{} on {host}", address.port),
+        None => format!("{scheme}{zone}:{}", address.port),
+        Some(host) => format!("{scheme}{zone}:{} on {host}", address.port),
     }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream, tcp::OwnedWriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
     time::timeout,
 };
@@ -17,20 +17,11 @@ use tokio::{
 use super::{
     answer::{Arrival, Handled, handle},
     duty::Duty,
-    limits::Connected,
-    memo,
+    limits::{Connected, Patience},
+    memo, secure,
 };
-use crate::{
-    chain::{TcpLimits, Transport},
-    wire::MAX_MESSAGE,
-};
+use crate::{chain::Transport, wire::MAX_MESSAGE};
 
-/// How long the first query, and each that has begun, may take to arrive; unless `timeouts` says so, as the next two.
-const READ: Duration = Duration::from_secs(3);
-/// How long a connection may be silent (RFC 7766 section 6.2.3).
-const IDLE: Duration = Duration::from_secs(10);
-/// How long the client may take to accept an answer.
-const WRITE: Duration = Duration::from_secs(5);
 /// How many queries of one connection may be in work; more are left in the kernel's buffer.
 const IN_FLIGHT: usize = 128;
 
@@ -57,30 +48,44 @@ pub(crate) async fn serve(listener: std::net::TcpListener, mut duty: Duty) -> io
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, mut duty: Duty, place: Connected) {
-    if let Err(error) = exchange(stream, peer, &mut duty).await {
+    let result = if duty.scheme().is_encrypted() {
+        secure::serve(stream, peer, &mut duty).await
+    } else {
+        plain(stream, peer, &mut duty).await
+    };
+    if let Err(error) = result {
         tracing::trace!(%error, %peer, "connection ended");
     }
     drop(place);
 }
 
-async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::Result<()> {
+async fn plain(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
     let (reader, writer) = stream.into_split();
+    exchange(reader, writer, [peer, local], duty).await
+}
+
+/// Takes queries off a stream and puts answers onto it, encrypted or not, until it ends.
+pub(super) async fn exchange(
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin + Send + 'static,
+    [peer, local]: [SocketAddr; 2],
+    duty: &mut Duty,
+) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(4096, reader);
     let (answers, queue) = mpsc::channel(IN_FLIGHT);
-    let limits = |duty: &Duty| duty.site().map(|(site, listener)| site.tcp(listener)).unwrap_or_default();
-    let sending = tokio::spawn(send(writer, queue, limits(duty).write.unwrap_or(WRITE)));
+    let sending = tokio::spawn(send(writer, queue, duty.patience().write));
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut out = Vec::new();
     let mut taken = 0;
     loop {
-        let TcpLimits { read, idle, queries, .. } = limits(duty);
-        if queries.is_some_and(|most| taken >= most) {
+        let most = duty.site().and_then(|(site, listener)| site.tcp(listener).queries);
+        if most.is_some_and(|most| taken >= most) {
             break;
         }
-        let read = read.unwrap_or(READ);
-        let patience = if taken == 0 { read } else { idle.unwrap_or(IDLE) };
+        let Patience { read, idle, .. } = duty.patience();
+        let patience = if taken == 0 { read } else { idle };
         let length = tokio::select! {
             read = timeout(patience, reader.read_u16()) => match read {
                 Ok(Ok(length)) => usize::from(length),
@@ -140,7 +145,7 @@ async fn exchange(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::R
     Ok(())
 }
 
-async fn send(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>, patience: Duration) {
+async fn send(mut writer: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Vec<u8>>, patience: Duration) {
     let mut bytes = Vec::new();
     while let Some(answer) = queue.recv().await {
         bytes.clear();
@@ -150,12 +155,16 @@ async fn send(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>, pa
             let Ok(answer) = queue.try_recv() else { break };
             frame(&mut bytes, &answer);
         }
-        match timeout(patience, writer.write_all(&bytes)).await {
+        let writing = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        match timeout(patience, writing).await {
             Ok(Ok(())) => {}
             _ => return,
         }
     }
-    _ = writer.shutdown().await;
+    _ = timeout(patience, writer.shutdown()).await;
 }
 
 fn frame(bytes: &mut Vec<u8>, answer: &[u8]) {

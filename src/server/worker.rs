@@ -7,7 +7,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 
-use super::{duty::Duty, listen::Sockets, memo, tcp, udp};
+use super::{duty::Duty, listen::Sockets, memo, secure, tcp, udp};
 
 /// The worker threads.
 pub(crate) struct Workers {
@@ -43,9 +43,15 @@ fn start_one(number: usize, remembered: usize) -> io::Result<mpsc::UnboundedSend
         LocalSet::new().block_on(&runtime, async {
             while let Some((sockets, duty)) = orders.recv().await {
                 for socket in sockets.udp {
-                    spawn_local(logged(udp::serve(socket, duty.clone())));
+                    if duty.scheme().is_encrypted() {
+                        spawn_local(logged(secure::serve_quic(socket, duty.clone())));
+                    } else {
+                        spawn_local(logged(udp::serve(socket, duty.clone())));
+                    }
                 }
-                spawn_local(logged(tcp::serve(sockets.tcp, duty)));
+                if let Some(listener) = sockets.tcp {
+                    spawn_local(logged(tcp::serve(listener, duty)));
+                }
             }
         });
     })?;

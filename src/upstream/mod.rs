@@ -51,7 +51,7 @@ pub use patience::Patience;
 pub use policy::{Attempts, Order, Policy};
 pub use rtt::Rtt;
 pub use secure::{Means, Secure, ServerName};
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use tls::{Tls, TlsFiles};
 use tokio::runtime::Handle;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! What is known of TLS before anybody is called: whom to believe, and who we are.
 
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,12 +10,13 @@ use rustls::{
     ClientConfig, RootCertStore,
     client::WebPkiServerVerifier,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     version::{TLS12, TLS13},
 };
 use sha2::{Digest as _, Sha256};
 
 use super::{dial::Handshake, judge::Judge, witness::Witness};
+use crate::tls::{TlsError, certificates, private_key, system};
 
 /// The files of `tls CERT KEY CA`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,20 +34,6 @@ pub struct Tls {
     quic: Arc<ClientConfig>,
     judge: Arc<Judge>,
     fingerprint: String,
-}
-
-/// A file that TLS needs is not there, or not what it should be.
-#[derive(Debug, thiserror::Error)]
-#[error("tls: {}: {reason}", path.display())]
-pub struct TlsError {
-    path: PathBuf,
-    reason: String,
-}
-
-impl TlsError {
-    fn new(path: &Path, reason: impl fmt::Display) -> Self {
-        Self { path: path.to_owned(), reason: reason.to_string() }
-    }
 }
 
 impl fmt::Debug for Tls {
@@ -141,30 +128,6 @@ struct Identity {
 
 impl Identity {
     fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let pem = read(key)?;
-        let secret = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| TlsError::new(key, "no private key in it"))?;
-        Ok(Self { chain: certificates(certificate)?, key: secret, path: certificate.to_owned() })
+        Ok(Self { chain: certificates(certificate)?, key: private_key(key)?, path: certificate.to_owned() })
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => TlsError::new(path, "no such file"),
-        _ => TlsError::new(path, error),
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(TlsError::new(path, "no certificate in it")),
-    }
-}
-
-/// The system's authorities, from where the system or SSL_CERT_FILE and SSL_CERT_DIR have them.
-fn system() -> Vec<CertificateDer<'static>> {
-    let known = rustls_native_certs::load_native_certs().certs;
-    if known.is_empty() { webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() } else { known }
 }

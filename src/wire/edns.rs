@@ -26,6 +26,11 @@ impl Edns {
     /// Code of the option that asks which server this is (RFC 5001).
     pub const NSID: u16 = 3;
 
+    /// Code of the option that says how long a TCP connection may rest (RFC 7828).
+    pub const TCP_KEEPALIVE: u16 = 11;
+    /// Code of the option that hides how long a message is (RFC 7830).
+    pub const PADDING: u16 = 12;
+
     /// An OPT record without options.
     pub fn new(udp_size: u16, dnssec_ok: bool) -> Self {
         Self { udp_size, version: 0, dnssec_ok, extended_rcode: 0, options: Options::new() }

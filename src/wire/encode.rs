@@ -9,6 +9,12 @@ use super::{
 pub const MAX_MESSAGE: usize = 65_535;
 
 pub(super) const HEADER: usize = 12;
+/// Octets of an OPT record before its options: owner, type, size, flags, length.
+const OPT_HEAD: usize = 11;
+/// Code and length of an option.
+const OPTION_HEAD: usize = 4;
+/// The length of a padded answer is a multiple of this (RFC 8467 section 4.1).
+const PADDED: usize = 468;
 /// How many names are remembered for compression; more would cost more than they save.
 const REMEMBERED: usize = 48;
 
@@ -18,7 +24,7 @@ const REMEMBERED: usize = 48;
 /// `limit` is taken as at least 512; `out` must be as long as `limit`.
 pub fn encode(query: &Query, response: &Response, limit: usize, out: &mut [u8]) -> usize {
     let limit = limit.clamp(512, MAX_MESSAGE).min(out.len());
-    let opt = Opt::of(query, response);
+    let mut opt = Opt::of(query, response);
     let mut writer = Writer::new(out, limit - opt.bytes.len());
     writer.question(&query.question);
     let (counts, complete) = match &response.body {
@@ -26,6 +32,9 @@ pub fn encode(query: &Query, response: &Response, limit: usize, out: &mut [u8]) 
         Body::Packet(packet) => writer.packet(packet, response.shuffle),
     };
     let mut at = writer.at;
+    if query.pads {
+        opt.pad(at, limit);
+    }
     out[at..at + opt.bytes.len()].copy_from_slice(&opt.bytes);
     at += opt.bytes.len();
     let additional = counts[2] + u16::from(!opt.bytes.is_empty());
@@ -84,6 +93,11 @@ pub const fn long_octets(value: u32) -> [u8; 4] {
     value.to_be_bytes()
 }
 
+/// The number that four octets in network order are.
+pub const fn octets_of_long(octets: [u8; 4]) -> u32 {
+    u32::from_be_bytes(octets)
+}
+
 /// The id of an encoded message.
 pub fn message_id(message: &[u8]) -> Option<u16> {
     message.first_chunk::<2>().map(|field| u16::from_be_bytes(*field))
@@ -131,6 +145,20 @@ impl Opt {
         }
         let extended = (response.rcode.0 >> 4) as u8;
         Self { bytes: opt_record(edns.udp_size, extended, edns.dnssec_ok, &options) }
+    }
+
+    /// Makes a message of which `before` octets stand before this record as long as a multiple of [`PADDED`].
+    fn pad(&mut self, before: usize, limit: usize) {
+        let length = before + self.bytes.len() + OPTION_HEAD;
+        if self.bytes.is_empty() || length > limit {
+            return;
+        }
+        let padding = (length.next_multiple_of(PADDED).min(limit) - length) as u16;
+        self.bytes.extend_from_slice(&Edns::PADDING.to_be_bytes());
+        self.bytes.extend_from_slice(&padding.to_be_bytes());
+        self.bytes.resize(self.bytes.len() + usize::from(padding), 0);
+        let data = (self.bytes.len() - OPT_HEAD) as u16;
+        self.bytes[OPT_HEAD - 2..OPT_HEAD].copy_from_slice(&data.to_be_bytes());
     }
 }
 

@@ -25,12 +25,12 @@ mod tests;
 pub use edns::{Ede, Edns, Options};
 pub use encode::{
     MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, framed_length, long_octets, message_id, octets,
-    take_frame,
+    octets_of_long, take_frame,
 };
 pub use error::WireError;
 pub use message::Message;
 pub use name::{Labels, MAX_NAME, Name, NameError};
-pub use packet::{Entry, Packet, PacketHeader};
+pub use packet::{Entry, Packet, PacketHeader, freshness};
 pub use query::{Flags, Query, Question, Reject, Rejected};
 pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
 pub use repeat::Repeat;

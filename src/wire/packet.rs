@@ -87,6 +87,15 @@ impl PacketHeader {
     }
 }
 
+/// For how many seconds an answer may be kept by whoever passes it on: until the first of its records ends; 0 if it has
+/// none (RFC 8484 section 5.1).
+pub fn freshness(answer: &[u8]) -> u32 {
+    let Ok(packet) = Packet::parse(answer) else { return 0 };
+    let soonest = packet.entries().iter().map(|entry| entry.ttl).min().unwrap_or(0);
+    // A name that is not there is so for the SOA's own time (RFC 2308 section 5).
+    packet.soa_minimum().map_or(soonest, |minimum| minimum.min(soonest))
+}
+
 impl Packet {
     /// Takes an answer as it came from an upstream. Of one that says that it is truncated, and that ends in the middle of
     /// a record, the question is kept: such is what firewalls and old servers leave of a long answer.

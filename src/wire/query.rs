@@ -84,6 +84,8 @@ pub struct Query {
     pub serial: Option<u32>,
     /// Length of the message in octets.
     pub size: usize,
+    /// Whether the answer is to be padded: the query was, and both are encrypted (RFC 7830 section 4).
+    pub pads: bool,
 }
 
 /// Why a message did not become a query.
@@ -109,7 +111,7 @@ pub struct Rejected {
 impl Query {
     /// A query that this server makes itself.
     pub const fn internal(question: Question) -> Self {
-        Self { id: 0, flags: Flags(Flags::RD), question, edns: None, serial: None, size: 0 }
+        Self { id: 0, flags: Flags(Flags::RD), question, edns: None, serial: None, size: 0, pads: false }
     }
 
     /// Reads a query; the rules for what is taken are those of CoreDNS's DNS library.
@@ -135,12 +137,17 @@ impl Query {
         let question = read_question(&mut reader).map_err(|_| reject(Rcode::FORMERR))?;
         let records = answers + authorities + additionals;
         let (edns, serial) = read_records(&mut reader, records, &question).map_err(|_| reject(Rcode::FORMERR))?;
-        Ok(Self { id, flags, question, edns, serial, size: message.len() })
+        Ok(Self { id, flags, question, edns, serial, size: message.len(), pads: false })
     }
 
     /// The largest answer over UDP, in octets (RFC 6891 section 6.2.5: at least 512).
     pub fn udp_limit(&self) -> usize {
         usize::from(self.edns.as_ref().map_or(512, |edns| edns.udp_size.max(512)))
+    }
+
+    /// Whether the OPT record has this option.
+    pub fn has_option(&self, code: u16) -> bool {
+        self.edns.as_ref().is_some_and(|edns| edns.option(code).is_some())
     }
 
     /// DO as the client set it.

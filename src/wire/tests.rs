@@ -282,3 +282,55 @@ fn signatures_end_when_the_first_of_them_ends() {
         assert_eq!(packet.signatures_left(now), left, "{what}");
     }
 }
+
+#[test]
+fn padded_answers_have_lengths_that_say_little() {
+    let name = "www.example.org.";
+    let plain = Query { edns: Some(Edns::new(1232, false)), ..query(name, RecordType::A) };
+    let addresses = |count: u8| {
+        (1..=count).map(|last| Record::of_question(60, RData::A(Ipv4Addr::new(192, 0, 2, last)))).collect::<Vec<_>>()
+    };
+    for (what, count, limit, length) in [
+        ("short", 1, MAX_MESSAGE, 468),
+        // 33 octets of question, 16 for each address, 15 of OPT.
+        ("just short enough", 26, MAX_MESSAGE, 468),
+        ("too long by an address", 27, MAX_MESSAGE, 936),
+        ("no more than there is room for", 27, 512, 512),
+    ] {
+        let answer = Response::answer(addresses(count));
+        let padded = written(&Query { pads: true, ..plain.clone() }, &answer, limit);
+        assert_eq!(padded.len(), length, "{what}");
+        let message = Message::parse(&padded).unwrap();
+        assert_eq!(message.records().answer.len(), usize::from(count), "{what}");
+        let padding = message.edns.as_ref().and_then(|edns| edns.option(Edns::PADDING)).unwrap();
+        assert!(padding.iter().all(|octet| *octet == 0), "{what}");
+        assert_eq!(written(&plain, &answer, limit).len(), length - padding.len() - 4, "{what}");
+    }
+    let without = Query { pads: true, ..query(name, RecordType::A) };
+    let length = written(&without, &Response::answer(addresses(1)), MAX_MESSAGE).len();
+    assert_eq!(length, 33 + 16, "no OPT record, no padding");
+}
+
+#[test]
+fn an_answer_is_fresh_until_its_first_record_ends() {
+    let address = |ttl| Record::of_question(ttl, RData::A(Ipv4Addr::new(192, 0, 2, 1)));
+    let host = || NameRef::from(name("ns.example.org."));
+    let soa = |ttl, minimum| {
+        let soa = Soa { mname: host(), rname: host(), serial: 1, refresh: 2, retry: 3, expire: 4, minimum };
+        Record::of_question(ttl, RData::Soa(soa))
+    };
+    let denial = |record| {
+        let records = Records { authority: std::iter::once(record).collect(), ..Records::default() };
+        Response { body: Body::Records(records), ..Response::new(Rcode::NXDOMAIN) }
+    };
+    for (what, response, seconds) in [
+        ("one record", Response::answer([address(77)]), 77),
+        ("the first to end", Response::answer([address(77), address(5)]), 5),
+        ("nothing", Response::new(Rcode::SERVFAIL), 0),
+        ("no such name: the SOA's MINIMUM", denial(soa(300, 20)), 20),
+        ("no such name: the SOA's TTL", denial(soa(10, 20)), 10),
+    ] {
+        let asked = Query { edns: Some(Edns::new(1232, false)), ..query("www.example.org.", RecordType::A) };
+        assert_eq!(freshness(&written(&asked, &response, MAX_MESSAGE)), seconds, "{what}");
+    }
+}

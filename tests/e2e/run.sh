@@ -1,9 +1,10 @@
 #!/bin/sh
-# Builds the live cluster and CoreDNS 1.15.0 (both once), then runs the tests that need them.
+# Builds the live cluster, clients of another make and CoreDNS 1.15.0 (all once), then runs the tests that need them.
 set -eu
 cd "$(dirname "$0")/../.."
 mkdir -p target/e2e
 (cd tests/apiserver && go build -o ../../target/e2e/apiserver .)
+(cd tests/e2e/callers && go build -o ../../../target/e2e/callers .)
 if [ ! -x target/e2e/coredns ]; then
     GOBIN="$PWD/target/e2e" go install github.com/coredns/coredns@v1.15.0
 fi

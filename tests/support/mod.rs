@@ -2,6 +2,7 @@
 
 pub(crate) mod apiserver;
 pub(crate) mod asker;
+pub(crate) mod callers;
 pub(crate) mod cast;
 pub(crate) mod certificates;
 pub(crate) mod client;

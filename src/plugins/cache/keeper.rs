@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cache::{Age, AnswerCache, Boarding, Class, Entry, Flights, Half, Kept, Key, Limits, Storable, classify},
-    chain::{Context, Terms, Transport, ZoneSet},
+    chain::{Context, Terms, ZoneSet},
     wire::{Body, Ede, Failure, Name, Opcode, Origin, Packet, Question, Rcode, Response},
 };
 
@@ -57,7 +57,7 @@ impl Keeper {
 
     /// Joins those who ask the same right now, or is the first. What RD and the transport change is kept apart.
     pub(super) fn board(&self, cx: &Context) -> Boarding<Response> {
-        let kind = u8::from(cx.transport == Transport::Tcp) | u8::from(cx.query.flags.recursion_desired()) << 1;
+        let kind = u8::from(cx.transport.is_stream()) | u8::from(cx.query.flags.recursion_desired()) << 1;
         self.flights.board(&Key::of(cx.question(), &cx.query), kind)
     }
 

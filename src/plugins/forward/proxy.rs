@@ -212,7 +212,7 @@ impl Proxy {
             return Err(AskError::Loop { remote: member.upstream.address() });
         }
         let options = &self.options;
-        let stream = options.force_tcp || transport == Transport::Tcp && !options.prefer_udp;
+        let stream = options.force_tcp || transport.is_stream() && !options.prefer_udp;
         let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
         let protocol = member.upstream.protocol(protocol);
         let packet = self.once(member, ask, protocol, end).await?;
@@ -221,7 +221,7 @@ impl Proxy {
         }
         // RFC 7766 section 5: what did not fit is asked again over TCP. It is worth keeping even if it does not fit this
         // client either, who then comes over TCP.
-        let end = if transport == Transport::Tcp { end } else { end.min(Instant::now() + RETRY) };
+        let end = if transport.is_stream() { end } else { end.min(Instant::now() + RETRY) };
         match self.once(member, ask, Protocol::Tcp, end).await {
             Err(_) if transport == Transport::Udp => Ok(packet),
             whole => whole,

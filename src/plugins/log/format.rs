@@ -4,7 +4,7 @@ use std::{
 };
 
 use crate::{
-    chain::{Context, Labels, Sent, Transport},
+    chain::{Context, Labels, Sent},
     wire::Flags,
 };
 
@@ -130,10 +130,7 @@ fn value(token: Token, cx: &Context, sent: &Sent<'_>, line: &mut String) {
 
 /// How much the client can take.
 pub(super) fn buffer_size(cx: &Context) -> usize {
-    match cx.transport {
-        Transport::Udp => cx.query.udp_limit(),
-        Transport::Tcp => crate::wire::MAX_MESSAGE,
-    }
+    cx.limit()
 }
 
 /// The address without its port; IPv6 in brackets, IPv4 as IPv4 also on a socket for both families.

@@ -7,7 +7,7 @@ mod notify;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    chain::{Context, Directive, Plugin, Rest, Step, Transport, ZoneSet, ZoneSources},
+    chain::{Context, Directive, Plugin, Rest, Step, ZoneSet, ZoneSources},
     wire::{Body, Following, Opcode, Rcode, RecordType, Records, Response},
 };
 use messages::Messages;
@@ -59,7 +59,7 @@ impl Plugin for Transfer {
         // The rule with the longest zone says who may.
         let rules = self.rules.iter().filter_map(|rule| Some((rule.zones.find(&question.name)?.label_count(), rule)));
         let Some((_, rule)) = rules.max_by_key(|(labels, _)| *labels) else { return Step::Next };
-        if cx.transport == Transport::Udp || !rule.to.contains(cx.peer.ip()) {
+        if !cx.transport.takes_series() || !rule.to.contains(cx.peer.ip()) {
             return Response::new(Rcode::REFUSED).into();
         }
         let Some(contents) = self.sources.contents(&question.name) else { return Step::Next };

@@ -1,10 +1,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    chain::{Context, Labels, Transport},
+    chain::{Context, Labels},
     corefile::network,
     expression::{EvaluationError, Facts, Function, Kind, Value},
-    wire::MAX_MESSAGE,
 };
 
 /// What is known of a query before it is in a server block.
@@ -60,10 +59,7 @@ impl Facts for Asked<'_> {
 
 impl Asked<'_> {
     fn buffer_size(&self) -> usize {
-        match self.cx.transport {
-            Transport::Udp => self.cx.query.udp_limit(),
-            Transport::Tcp => MAX_MESSAGE,
-        }
+        self.cx.limit()
     }
 }
 
@@ -89,6 +85,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        chain::Transport,
         expression::Expression,
         wire::{Edns, Name, Query, Question, RecordType},
     };

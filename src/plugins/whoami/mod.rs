@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Role, Step, Transport, ZoneSet},
+    chain::{Block, Build, BuildError, Context, Directive, Keys, Plugin, Rest, Role, Step, ZoneSet},
     corefile::{Errors, Stanza},
     wire::{Body, Name, NameRef, Prefix, RData, Rcode, Record, Records, Response},
 };
@@ -36,10 +36,7 @@ impl Plugin for Whoami {
     }
 
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
-        let protocol: &'static [u8] = match cx.transport {
-            Transport::Udp => b"\x04_udp",
-            Transport::Tcp => b"\x04_tcp",
-        };
+        let protocol: &'static [u8] = if cx.transport.is_over_tcp() { b"\x04_tcp" } else { b"\x04_udp" };
         let class = cx.question().class;
         let record = |owner, data| Record { owner, class, ttl: 0, data };
         let port = RData::Srv { priority: 0, weight: 0, port: cx.peer.port(), target: NameRef::from(Name::root()) };

@@ -53,12 +53,12 @@ pub(super) fn caught_zones(pictures: &[Picture<'_>]) -> Vec<Finding> {
     for picture in pictures {
         let Some(cluster) = picture.part("kubernetes") else { continue };
         let zones: Vec<Name> = cluster.words().filter_map(|zone| Name::parse(&zone.text).ok()).collect();
-        let ports: Vec<u16> = picture.served().map(|(_, _, port)| port).collect();
+        let listeners: Vec<(Scheme, u16)> = picture.served().map(|(key, _, port)| (key.scheme, port)).collect();
         let others = pictures.iter().filter(|other| other.part("kubernetes").is_none());
         for (key, zone, port) in others.flat_map(Picture::served) {
             let Ok(name) = Name::parse(zone) else { continue };
             let caught = zones.iter().find(|cluster| name.is_within(cluster));
-            if let Some(cluster) = caught.filter(|_| ports.contains(&port)) {
+            if let Some(cluster) = caught.filter(|_| listeners.contains(&(key.scheme, port))) {
                 let line = picture.line();
                 let text =
                     format!("takes names below {zone} away from `kubernetes {cluster}` in the block of line {line}");
@@ -69,15 +69,23 @@ pub(super) fn caught_zones(pictures: &[Picture<'_>]) -> Vec<Finding> {
     findings
 }
 
-/// A key for an encrypted transport in a block that names no certificate: CoreDNS serves it in the clear.
-pub(super) fn without_certificate(picture: &Picture<'_>) -> Vec<Finding> {
-    if picture.part("tls").is_some() {
-        return Vec::new();
+/// Directives of encrypted listeners in a block that has none: it would be served for everybody to read.
+pub(super) fn not_encrypted(picture: &Picture<'_>) -> Vec<Finding> {
+    let has = |wanted: &[Scheme]| picture.block.keys.iter().any(|key| wanted.contains(&key.scheme));
+    let mut findings = Vec::new();
+    for (name, schemes) in [
+        ("tls", &[Scheme::Tls, Scheme::Https, Scheme::Https3, Scheme::Quic, Scheme::Grpc][..]),
+        ("https", &[Scheme::Https]),
+        ("https3", &[Scheme::Https3]),
+        ("quic", &[Scheme::Quic]),
+        ("grpc_server", &[Scheme::Grpc]),
+    ] {
+        if let Some(part) = picture.part(name).filter(|_| !has(schemes)) {
+            let text = format!("`{name}` changes nothing here: no key of this block begins with `{}://`", schemes[0]);
+            findings.push(Finding::warning(&part.stanza.name, text));
+        }
     }
-    let clear = [Scheme::Dns, Scheme::Unix];
-    let keys = picture.block.keys.iter().filter(|key| !clear.contains(&key.scheme));
-    let text = |scheme| format!("`{scheme}://` without a certificate: there is no `tls` in this block");
-    keys.map(|key| Finding::warning(&key.token, text(key.scheme))).collect()
+    findings
 }
 
 /// `forward` to an address and port that the block itself serves.
@@ -88,7 +96,7 @@ pub(super) fn forwards_to_itself(picture: &Picture<'_>) -> Vec<Finding> {
         let text = word.text.strip_prefix("dns://").unwrap_or(&word.text);
         hosts.iter().any(|host| {
             let bracketed = if host.contains(':') { format!("[{host}]") } else { (*host).to_owned() };
-            picture.served().any(|(_, _, port)| {
+            picture.served().filter(|(key, ..)| key.scheme == Scheme::Dns).any(|(_, _, port)| {
                 let bare = port == 53 && (text == *host || text == bracketed);
                 bare || text == format!("{bracketed}:{port}")
             })
@@ -96,32 +104,4 @@ pub(super) fn forwards_to_itself(picture: &Picture<'_>) -> Vec<Finding> {
     };
     let targets = picture.instances("forward").iter().flat_map(|instance| instance.args.iter().skip(1)).filter(own);
     targets.map(|word| Finding::warning(word, format!("`{}` is this server itself", word.text))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::{commands::picture, corefile};
-
-    #[test]
-    fn a_certificate_is_missed_where_queries_come_encrypted() {
-        for (text, missed) in [
-            ("tls://.:853 {\n    whoami\n}\n", 1),
-            ("https://. quic://. {\n    whoami\n}\n", 2),
-            ("tls://. {\n    tls cert.pem key.pem\n    whoami\n}\n", 0),
-            (". {\n    whoami\n}\n", 0),
-        ] {
-            let corefile = corefile::parse("Corefile", text, Path::new(""), &|_| None).unwrap();
-            let mut pictures = picture::of(&corefile, 53);
-            // The table may not have `tls`; what counts is that it stands in the block.
-            let named = corefile.blocks[0].stanzas.iter().any(|stanza| stanza.name.text == "tls");
-            if named && pictures[0].part("tls").is_none() {
-                let stanza = &corefile.blocks[0].stanzas[0];
-                pictures[0].chain.push(picture::Part { stanza, role: crate::chain::Role::default() });
-            }
-            assert_eq!(without_certificate(&pictures[0]).len(), missed, "{text}");
-        }
-    }
 }

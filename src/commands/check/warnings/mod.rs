@@ -19,7 +19,7 @@ pub(super) fn of(corefile: &Corefile, pictures: &[Picture<'_>]) -> Vec<Finding> 
     findings.extend(listeners::never_reached(pictures));
     findings.extend(listeners::caught_zones(pictures));
     for picture in pictures {
-        findings.extend(listeners::without_certificate(picture));
+        findings.extend(listeners::not_encrypted(picture));
         findings.extend(listeners::forwards_to_itself(picture));
         findings.extend(order::nobody_answers(picture));
         findings.extend(order::nothing_behind(picture));

@@ -1,0 +1,29 @@
+#![doc = include_str!("README.md")]
+
+use crate::{
+    chain::{Block, Build, BuildError, Directive, Keys, Role, StreamLimits},
+    corefile::{Errors, Scheme, Stanza},
+};
+
+/// The directive.
+pub const DIRECTIVE: Directive = Directive { name: "grpc_server", parse };
+
+/// The properties with the least that each takes.
+const PROPERTIES: &[(&str, u32)] = &[("max_connections", 0), ("max_streams", 0)];
+
+struct GrpcServer(StreamLimits);
+
+fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
+    Ok(Box::new(GrpcServer(StreamLimits::read(stanza, PROPERTIES)?)))
+}
+
+impl Build for GrpcServer {
+    fn role(&self) -> Role {
+        Role::sets("bounds what clients over gRPC may take")
+    }
+
+    fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
+        block.parts().streams.push((Scheme::Grpc, self.0));
+        Ok(())
+    }
+}
