@@ -9,6 +9,7 @@
 //!                                        reload.rs   file or signal → new site → swap
 //! ```
 
+mod absent;
 mod answer;
 mod duty;
 mod limits;
