@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("versions", &[]),
     ("expression", &[]),
-    ("chain", &["wire", "corefile", "metrics", "http", "versions"]),
+    ("chain", &["wire", "corefile", "metrics", "http", "versions", "expression"]),
     ("cache", &["wire", "metrics", "versions"]),
     ("upstream", &["wire", "metrics"]),
     ("kubernetes", &["wire", "metrics", "versions"]),
