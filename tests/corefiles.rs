@@ -152,6 +152,7 @@ fn metrics_are_those_of_the_readmes() {
             reload
             loadbalance
             local
+            shed
             dns64
             acl {{
                 drop type NULL

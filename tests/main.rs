@@ -5,6 +5,7 @@ mod autoscale;
 mod bench;
 mod check;
 mod corefiles;
+mod directives;
 mod faults;
 mod layers;
 mod live;

@@ -16,7 +16,11 @@ use super::{
     BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, TcpLimits, Waiting, ZoneSources,
     offer::Offers,
 };
-use crate::{http::Handler, metrics::Registry, wire::Name};
+use crate::{
+    http::Handler,
+    metrics::{Counter, Registry},
+    wire::Name,
+};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
 pub struct Block<'a> {
@@ -52,6 +56,10 @@ pub struct BlockParts {
     pub before_serving: Vec<Waiting<()>>,
     /// Tasks that start when the site serves and that need to know its addresses.
     pub after_start: Vec<Box<dyn FnOnce(Started) -> Waiting<()> + Send>>,
+    /// What to do first when the process ends; the process waits for it.
+    pub at_end: Vec<Waiting<()>>,
+    /// What counts answers and queries over UDP that are let go, for each of the block's listeners (`shed`).
+    pub shed: Vec<Shed>,
     /// How long to go on answering after SIGTERM (`health { lameduck }`).
     pub lameduck: Option<Duration>,
     /// Limits of TCP connections (`timeouts`).
@@ -66,6 +74,15 @@ pub struct BlockParts {
     pub stacktrace: bool,
     /// Zones that can be handed over whole.
     pub sources: ZoneSources,
+}
+
+/// Counts what a listener lets go while its sockets cannot send as fast as answers are made.
+#[derive(Clone)]
+pub struct Shed {
+    /// Queries that are not looked at.
+    pub queries: Counter,
+    /// Answers that are not sent.
+    pub responses: Counter,
 }
 
 /// Lets only some queries into a block.
@@ -217,6 +234,11 @@ impl<'a> Block<'a> {
         F: Future<Output = ()> + Send + 'static,
     {
         self.parts.after_start.push(Box::new(move |started| Box::pin(start(started))));
+    }
+
+    /// Does something first when the process ends, not at a reload.
+    pub fn at_end(&mut self, last: impl Future<Output = ()> + Send + 'static) {
+        self.parts.at_end.push(Box::pin(last));
     }
 
     /// An expensive thing that outlives a reload as long as its key does not change: the watched cluster, a cache,

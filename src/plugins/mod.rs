@@ -11,6 +11,7 @@ pub mod cancel;
 pub mod chaos;
 pub mod debug;
 pub mod dns64;
+pub mod erratic;
 pub mod errors;
 pub mod file;
 pub mod forward;
@@ -27,12 +28,14 @@ pub mod metadata;
 pub mod minimal;
 pub mod multisocket;
 pub mod nsid;
+pub mod on;
 pub mod prometheus;
 pub mod ready;
 pub mod reload;
 pub mod rewrite;
 pub mod root;
 pub mod secondary;
+pub mod shed;
 pub mod template;
 pub mod timeouts;
 pub mod transfer;
@@ -57,6 +60,7 @@ pub const DIRECTIVES: &[Directive] = &[
     debug::DIRECTIVE,       // only sets a switch
     ready::DIRECTIVE,       // an HTTP endpoint
     health::DIRECTIVE,      // an HTTP endpoint
+    shed::DIRECTIVE,        // only sets what sockets do; before those who count queries
     prometheus::DIRECTIVE,  // sees every answer, errors and hits included
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
@@ -81,5 +85,7 @@ pub const DIRECTIVES: &[Directive] = &[
     secondary::DIRECTIVE,   // as file
     loop_guard::DIRECTIVE,  // sees what would be forwarded
     forward::DIRECTIVE,     // everything else
+    erratic::DIRECTIVE,     // answers, or does not
     whoami::DIRECTIVE,      // answers whatever is left
+    on::DIRECTIVE,          // runs programs
 ];

@@ -5,6 +5,7 @@
 //!                        └──► Job ──► Outbox ──► send.rs  had to wait for somebody
 //! ```
 
+mod backlog;
 mod receive;
 mod send;
 
@@ -140,6 +141,12 @@ impl Desk {
         let now = Instant::now();
         self.duty.refresh();
         let Some((site, listener)) = self.duty.site() else { return };
+        if let Some(shed) = site.shed(listener)
+            && self.sender.is_full()
+        {
+            shed.queries.inc_by(letters.count() as u64);
+            return;
+        }
         let mut replies: SmallVec<[Reply<'_>; BATCH]> = SmallVec::new();
         for ((letter, query), out) in letters.zip(answers.chunks_exact_mut(MAX_MESSAGE)) {
             let Letter { peer, local } = letter;
