@@ -153,6 +153,7 @@ fn metrics_are_those_of_the_readmes() {
             loadbalance
             local
             shed
+            dnstap {}/nobody.sock
             dns64
             acl {{
                 drop type NULL
@@ -160,7 +161,8 @@ fn metrics_are_those_of_the_readmes() {
         }}",
         free_port(),
         free_port(),
-        root().join("examples/cluster").display()
+        root().join("examples/cluster").display(),
+        hosts.display()
     ));
     for question in [
         "api.shop.svc.cluster.local A +dnssec",

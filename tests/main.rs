@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod corefiles;
 mod directives;
+mod dnstap;
 mod faults;
 mod layers;
 mod live;

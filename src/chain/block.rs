@@ -13,8 +13,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, TcpLimits, Waiting, ZoneSources,
-    offer::Offers,
+    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, TcpLimits, Waiting, WatchUpstreams,
+    ZoneSources, offer::Offers,
 };
 use crate::{
     http::Handler,
@@ -36,6 +36,7 @@ pub struct Block<'a> {
     labels: Labels,
     sources: Vec<Box<dyn LabelSource>>,
     offers: Offers,
+    watchers: Vec<Arc<dyn WatchUpstreams>>,
     parts: BlockParts,
 }
 
@@ -150,6 +151,7 @@ impl<'a> Block<'a> {
             labels: Labels::default(),
             sources: Vec::new(),
             offers: Offers::default(),
+            watchers: Vec::new(),
             parts: BlockParts::default(),
         }
     }
@@ -257,6 +259,16 @@ impl<'a> Block<'a> {
     /// What some directive of this block gives to the others, whether it is built already or not.
     pub fn offered<T: Send + Sync + 'static>(&mut self) -> Offered<T> {
         self.offers.of()
+    }
+
+    /// Wants to know what directives further on ask of upstreams.
+    pub fn watch_upstreams(&mut self, watcher: Arc<dyn WatchUpstreams>) {
+        self.watchers.push(watcher);
+    }
+
+    /// Those who want to know what is asked of upstreams.
+    pub fn watchers(&self) -> Arc<[Arc<dyn WatchUpstreams>]> {
+        self.watchers.as_slice().into()
     }
 
     /// Answers `ready` for this plugin.

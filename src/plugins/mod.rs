@@ -11,6 +11,7 @@ pub mod cancel;
 pub mod chaos;
 pub mod debug;
 pub mod dns64;
+pub mod dnstap;
 pub mod erratic;
 pub mod errors;
 pub mod file;
@@ -64,6 +65,7 @@ pub const DIRECTIVES: &[Directive] = &[
     prometheus::DIRECTIVE,  // sees every answer, errors and hits included
     errors::DIRECTIVE,      // sees every failure of those below
     log::DIRECTIVE,         // sees every answer of those below
+    dnstap::DIRECTIVE,      // copies of the client's messages and of those to upstreams
     local::DIRECTIVE,       // nobody else is to be asked for these
     dns64::DIRECTIVE,       // asks those below a second time
     any::DIRECTIVE,         // before anybody makes a long answer

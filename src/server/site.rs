@@ -38,7 +38,6 @@ const NOT_YET: &[&str] = &[
     "https3",
     "trace",
     "pprof",
-    "dnstap",
     "siit",
     "tsig",
     "dnssec",

@@ -1,9 +1,6 @@
-use super::{
-    format::Format,
-    rule::{Classes, Rule},
-};
+use super::rule::{Classes, Rule};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, ZoneSet},
+    chain::{Block, Build, BuildError, Format, Keys, ZoneSet},
     corefile::{Error, Errors, Instance, Stanza},
 };
 
