@@ -153,6 +153,8 @@ fn metrics_are_those_of_the_readmes() {
             loadbalance
             local
             shed
+            siit
+            trace localhost:9
             dnstap {}/nobody.sock
             dns64
             acl {{

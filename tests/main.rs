@@ -15,6 +15,7 @@ mod node_search;
 mod scenarios;
 mod serve;
 mod support;
+mod trace;
 mod transfer;
 mod upstream_faults;
 mod upstream_load;

@@ -37,8 +37,10 @@ pub mod rewrite;
 pub mod root;
 pub mod secondary;
 pub mod shed;
+pub mod siit;
 pub mod template;
 pub mod timeouts;
+pub mod trace;
 pub mod transfer;
 pub mod view;
 pub mod whoami;
@@ -59,6 +61,7 @@ pub const DIRECTIVES: &[Directive] = &[
     bufsize::DIRECTIVE,     // what those below may send, and ask upstreams for
     bind::DIRECTIVE,        // before all that name their metrics by listener
     debug::DIRECTIVE,       // only sets a switch
+    trace::DIRECTIVE,       // its spans hold all that those below do
     ready::DIRECTIVE,       // an HTTP endpoint
     health::DIRECTIVE,      // an HTTP endpoint
     shed::DIRECTIVE,        // only sets what sockets do; before those who count queries
@@ -68,6 +71,7 @@ pub const DIRECTIVES: &[Directive] = &[
     dnstap::DIRECTIVE,      // copies of the client's messages and of those to upstreams
     local::DIRECTIVE,       // nobody else is to be asked for these
     dns64::DIRECTIVE,       // asks those below a second time
+    siit::DIRECTIVE,        // as dns64, the other way round
     any::DIRECTIVE,         // before anybody makes a long answer
     chaos::DIRECTIVE,       // names of this server itself
     loadbalance::DIRECTIVE, // shuffles hits of the cache too

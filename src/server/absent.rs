@@ -1,4 +1,4 @@
-//! Directives of CoreDNS that seamark will not have, and what to write in their place.
+//! Directives of CoreDNS that seamark does not have, and what does their work.
 
 /// A directive and what does its work here.
 const ABSENT: &[(&str, &str)] = &[
@@ -17,6 +17,24 @@ const ABSENT: &[(&str, &str)] = &[
         "nomad",
         "let Nomad register its services with Consul, and write `forward ZONE` with the address of Consul's DNS (port 8600) in \
          its place",
+    ),
+    (
+        "etcd",
+        "write the records to a zone file or a hosts file from outside, which `file` and `hosts` read again when it changes, or \
+         `forward ZONE` to a server that reads etcd",
+    ),
+    // Who asks.
+    ("geoip", "`view` chooses by networks: `expr incidr(client_ip(), '192.0.2.0/24')`"),
+    ("tsig", "`transfer { to ADDRESS }` and `acl` let addresses in"),
+    // What is in zones.
+    ("dnssec", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
+    ("sign", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
+    ("dynupdate", "change the zone file from outside: `file` reads it again, and `transfer` tells the secondaries"),
+    ("grpc", "upstreams are asked over `tls://`, `https://` and `quic://` as well: write `forward` in its place"),
+    (
+        "pprof",
+        "it shows Go's runtime, which is not here; `perf record -g -p PID` shows where time goes, and `prometheus` has the \
+         process's memory",
     ),
 ];
 

@@ -13,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Counts, Line, Place, Way, frames::Frames, outward::write};
+use super::{Counts, Line, Place, Queue, Way, frames::Frames, outward::write};
 use crate::metrics::Counter;
 
 /// How many collectors may be connected at once.
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Those who are connected, each with a queue of its own.
 #[derive(Clone, Default)]
-pub(super) struct Collectors(Arc<Mutex<Vec<mpsc::Sender<Arc<[u8]>>>>>);
+pub(super) struct Collectors(Arc<Mutex<Vec<Queue>>>);
 
 impl Collectors {
     pub(super) fn is_empty(&self) -> bool {
@@ -53,7 +53,7 @@ impl Collectors {
         Some(messages)
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Arc<[u8]>>>> {
+    fn all(&self) -> MutexGuard<'_, Vec<Queue>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -67,8 +67,11 @@ pub struct Outlet {
     door: Option<tokio::task::JoinHandle<()>>,
 }
 
+/// Messages on their way to one collector.
+type Queue = mpsc::Sender<Arc<[u8]>>;
+
 enum Queues {
-    One(mpsc::Sender<Arc<[u8]>>),
+    One(Queue),
     /// One for each collector that is connected.
     Many(inward::Collectors),
 }
