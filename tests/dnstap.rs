@@ -97,17 +97,20 @@ fn described(dnstap: &[u8]) -> String {
     assert_eq!(number(12) > 1_700_000_000, is_response, "when it was answered");
     let to = if kind.starts_with("FORWARDER") { format!(" to {}", number(7)) } else { String::new() };
     let bytes = octets(if is_response { 14 } else { 10 });
-    let what = asked(bytes).map_or("nothing".to_owned(), |asked| {
-        let outcome =
-            if is_response { format!(" rcode {} answers {}", bytes[3] & 0xF, bytes[7]) } else { String::new() };
-        format!("{} {}{outcome}", asked.name, asked.kind)
-    });
+    let what = asked(bytes).map_or_else(
+        || "nothing".to_owned(),
+        |asked| {
+            let outcome =
+                if is_response { format!(" rcode {} answers {}", bytes[3] & 0xF, bytes[7]) } else { String::new() };
+            format!("{} {}{outcome}", asked.name, asked.kind)
+        },
+    );
     format!("{kind} {family}{to} {}|{}: {what}", text(1), text(3))
 }
 
 /// Reads what a server sends, from its greeting on.
 fn collect(mut line: impl Read + Write, heard: &Heard) -> std::io::Result<()> {
-    let mut take = |line: &mut dyn Read, length: usize| {
+    let take = |line: &mut dyn Read, length: usize| {
         let mut octets = vec![0; length];
         line.read_exact(&mut octets).map(|()| octets)
     };

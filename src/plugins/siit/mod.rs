@@ -86,9 +86,6 @@ struct Translation {
 impl Translation {
     /// Asks for the IPv6 addresses and makes IPv4 addresses of them. Without any the first answer stands.
     async fn make(self, mut cx: Context, asked: Question, asker: Asker, first: Response) -> Response {
-        if let Some(counter) = &self.counter {
-            counter.inc();
-        }
         let ttl = ttl(&first);
         cx.ask_instead(asked);
         let Some(mut response) = asker.ask(cx).await else { return first };
@@ -102,6 +99,9 @@ impl Translation {
             made = true;
             true
         });
+        if let Some(counter) = self.counter.filter(|_| made) {
+            counter.inc();
+        }
         // What is made here nobody has signed.
         if made { Response { authentic: false, plugin: "siit", ..response } } else { first }
     }
