@@ -30,6 +30,7 @@ pub mod wire;
 pub mod cache;
 pub mod chain;
 pub mod kubernetes;
+pub mod tap;
 pub mod template;
 pub mod upstream;
 pub mod zone;

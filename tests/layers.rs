@@ -14,11 +14,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("versions", &[]),
     ("expression", &[]),
-    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions"]),
+    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions", "expression"]),
     ("cache", &["wire", "metrics", "versions"]),
     ("upstream", &["wire", "metrics", "tls"]),
     ("kubernetes", &["wire", "metrics", "versions"]),
     ("template", &[]),
+    ("tap", &["metrics"]),
     ("zone", &["wire"]),
     ("authority", &["wire", "chain", "zone"]),
     (
@@ -35,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "cache",
             "upstream",
             "kubernetes",
+            "tap",
             "template",
             "zone",
             "authority",
@@ -66,8 +68,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Words that stand in one place only.
 const PLACES: &[(&str, &[&str], &str)] = &[
-    ("to_be_bytes", &["wire", "node/nft"], "offsets are known in src/wire and in the messages to nftables only"),
-    ("from_be_bytes", &["wire", "node/nft"], "offsets are known in src/wire and in the messages to nftables only"),
+    (
+        "to_be_bytes",
+        &["wire", "node/nft", "tap"],
+        "offsets are known in src/wire, in the messages to nftables and in dnstap's frames only",
+    ),
+    (
+        "from_be_bytes",
+        &["wire", "node/nft", "tap"],
+        "offsets are known in src/wire, in the messages to nftables and in dnstap's frames only",
+    ),
     ("prometheus::", &["metrics", "plugins/mod.rs"], "metrics are made by src/metrics"),
     ("quick_cache::", &["cache"], "the cache's map is src/cache's own affair"),
     ("kube::", &["kubernetes", "autoscale"], "the API server is known there only"),

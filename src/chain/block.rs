@@ -14,9 +14,15 @@ use tokio::sync::mpsc;
 
 use super::{
     BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, StreamLimits, TcpLimits, Waiting,
-    ZoneSources, offer::Offers,
+    WatchUpstreams, ZoneSources, offer::Offers,
 };
-use crate::{corefile::Scheme, http::Handler, metrics::Registry, tls::Credentials, wire::Name};
+use crate::{
+    corefile::Scheme,
+    http::Handler,
+    metrics::{Counter, Registry},
+    tls::Credentials,
+    wire::Name,
+};
 
 /// A server block while it is built: what its directives register. Everything registered lives and dies with the site.
 pub struct Block<'a> {
@@ -32,6 +38,7 @@ pub struct Block<'a> {
     labels: Labels,
     sources: Vec<Box<dyn LabelSource>>,
     offers: Offers,
+    watchers: Vec<Arc<dyn WatchUpstreams>>,
     parts: BlockParts,
 }
 
@@ -52,6 +59,10 @@ pub struct BlockParts {
     pub before_serving: Vec<Waiting<()>>,
     /// Tasks that start when the site serves and that need to know its addresses.
     pub after_start: Vec<Box<dyn FnOnce(Started) -> Waiting<()> + Send>>,
+    /// What to do first when the process ends; the process waits for it.
+    pub at_end: Vec<Waiting<()>>,
+    /// What counts answers and queries over UDP that are let go, for each of the block's listeners (`shed`).
+    pub shed: Vec<Shed>,
     /// How long to go on answering after SIGTERM (`health { lameduck }`).
     pub lameduck: Option<Duration>,
     /// Limits of TCP connections (`timeouts`).
@@ -70,6 +81,15 @@ pub struct BlockParts {
     pub stacktrace: bool,
     /// Zones that can be handed over whole.
     pub sources: ZoneSources,
+}
+
+/// Counts what a listener lets go while its sockets cannot send as fast as answers are made.
+#[derive(Clone)]
+pub struct Shed {
+    /// Queries that are not looked at.
+    pub queries: Counter,
+    /// Answers that are not sent.
+    pub responses: Counter,
 }
 
 /// Lets only some queries into a block.
@@ -137,6 +157,7 @@ impl<'a> Block<'a> {
             labels: Labels::default(),
             sources: Vec::new(),
             offers: Offers::default(),
+            watchers: Vec::new(),
             parts: BlockParts::default(),
         }
     }
@@ -223,6 +244,11 @@ impl<'a> Block<'a> {
         self.parts.after_start.push(Box::new(move |started| Box::pin(start(started))));
     }
 
+    /// Does something first when the process ends, not at a reload.
+    pub fn at_end(&mut self, last: impl Future<Output = ()> + Send + 'static) {
+        self.parts.at_end.push(Box::pin(last));
+    }
+
     /// An expensive thing that outlives a reload as long as its key does not change: the watched cluster, a cache,
     /// a pool. Made if neither this site nor the one before has it.
     ///
@@ -239,6 +265,16 @@ impl<'a> Block<'a> {
     /// What some directive of this block gives to the others, whether it is built already or not.
     pub fn offered<T: Send + Sync + 'static>(&mut self) -> Offered<T> {
         self.offers.of()
+    }
+
+    /// Wants to know what directives further on ask of upstreams.
+    pub fn watch_upstreams(&mut self, watcher: Arc<dyn WatchUpstreams>) {
+        self.watchers.push(watcher);
+    }
+
+    /// Those who want to know what is asked of upstreams.
+    pub fn watchers(&self) -> Arc<[Arc<dyn WatchUpstreams>]> {
+        self.watchers.as_slice().into()
     }
 
     /// Answers `ready` for this plugin.

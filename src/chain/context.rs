@@ -131,7 +131,7 @@ impl Context {
     }
 
     /// What was noted last under this name.
-    pub(super) fn noted(&self, name: &str) -> Option<&str> {
+    pub fn noted(&self, name: &str) -> Option<&str> {
         let mut note = self.notes.as_deref();
         while let Some(Note { name: known, value, earlier }) = note {
             if *known == name {

@@ -16,6 +16,8 @@ mod block;
 mod context;
 mod directive;
 mod dns_metrics;
+mod facts;
+mod format;
 mod labels;
 mod offer;
 mod rest;
@@ -24,15 +26,18 @@ mod sources;
 mod stream_limits;
 mod tcp_limits;
 mod walk;
+mod watch;
 mod zones;
 
 use std::{future::Future, pin::Pin};
 
 pub use again::{Again, Tally, Terms};
-pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Started, View};
+pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Shed, Started, View};
 pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys, Parse};
 pub use dns_metrics::{DnsFamilies, DnsHandles, Exchange};
+pub use facts::{Asked, read_expression};
+pub use format::Format;
 pub use labels::{LabelSource, Labels};
 pub use offer::Offered;
 pub use rest::{Asker, Inquire, Rest, Server, ServerSlot};
@@ -41,6 +46,7 @@ pub use sources::{Contents, ZoneSource, ZoneSources};
 pub use stream_limits::StreamLimits;
 pub use tcp_limits::TcpLimits;
 pub use walk::{Chain, Outcome, Parked};
+pub use watch::{AskedUpstream, WatchUpstreams, Watched};
 pub use zones::ZoneSet;
 
 use crate::wire::{Flags, Response};

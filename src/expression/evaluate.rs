@@ -87,8 +87,8 @@ pub(super) fn fail<T>(text: impl Into<String>) -> Result<T> {
 }
 
 /// Works a whole expression out.
-pub(super) fn evaluate(node: &Node, facts: &dyn Facts) -> Result<Value> {
-    Evaluation { facts, variables: Vec::new() }.value(node).map(Cow::into_owned)
+pub(super) fn evaluate(node: &Node, facts: &dyn Facts, variables: &[Value]) -> Result<Value> {
+    Evaluation { facts, variables: variables.to_vec() }.value(node).map(Cow::into_owned)
 }
 
 struct Evaluation<'a> {

@@ -61,7 +61,19 @@ impl Expression {
     /// # Errors
     /// It is no expression, names something unknown, or mixes kinds that do not go together.
     pub fn parse(text: &str, functions: &[Function]) -> Result<Self, ExpressionError> {
-        parser::parse(text, functions).map(|(node, kind)| Self { node, kind })
+        Self::parse_with(text, functions, &[])
+    }
+
+    /// Reads a text that may name these variables; [`Expression::evaluate_with`] wants their values.
+    ///
+    /// # Errors
+    /// As [`Expression::parse`].
+    pub fn parse_with(
+        text: &str,
+        functions: &[Function],
+        variables: &[(String, Kind)],
+    ) -> Result<Self, ExpressionError> {
+        parser::parse(text, functions, variables).map(|(node, kind)| Self { node, kind })
     }
 
     /// What it gives, as far as that is known beforehand.
@@ -74,6 +86,19 @@ impl Expression {
     /// # Errors
     /// A function fails, or what only shows now does not fit: an index beyond the end, say.
     pub fn evaluate(&self, facts: &dyn Facts) -> Result<Value, EvaluationError> {
-        evaluate::evaluate(&self.node, facts)
+        self.evaluate_with(facts, &[])
     }
+
+    /// Works it out, the variables in the order of their names.
+    ///
+    /// # Errors
+    /// As [`Expression::evaluate`].
+    pub fn evaluate_with(&self, facts: &dyn Facts, variables: &[Value]) -> Result<Value, EvaluationError> {
+        evaluate::evaluate(&self.node, facts, variables)
+    }
+}
+
+/// Whether a word means something already, so that it cannot name a variable.
+pub fn is_taken(word: &str, functions: &[Function]) -> bool {
+    functions.iter().any(|function| function.name == word) || parser::means_something(word)
 }

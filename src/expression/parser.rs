@@ -57,9 +57,10 @@ type Result<T> = std::result::Result<T, ExpressionError>;
 /// A part with the kind of its value.
 type Typed = (Node, Kind);
 
-pub(super) fn parse(text: &str, functions: &[Function]) -> Result<Typed> {
+pub(super) fn parse(text: &str, functions: &[Function], variables: &[(String, Kind)]) -> Result<Typed> {
     let tokens = tokens(text)?;
-    let mut parser = Parser { tokens, next: 0, functions, variables: Vec::new(), depth: 0 };
+    let variables = variables.iter().map(|(name, kind)| (Some(name.clone()), *kind)).collect();
+    let mut parser = Parser { tokens, next: 0, functions, variables, depth: 0 };
     let whole = parser.sequence()?;
     match parser.peek() {
         Lexeme::End => Ok(whole),
@@ -67,11 +68,22 @@ pub(super) fn parse(text: &str, functions: &[Function]) -> Result<Typed> {
     }
 }
 
+/// Words of the language that are neither operators nor functions.
+const WORDS: [&str; 7] = ["true", "false", "nil", "let", "if", "else", "not"];
+
+/// Whether a word is an operator, a function or the like.
+pub(super) fn means_something(word: &str) -> bool {
+    WORDS.contains(&word)
+        || OPERATORS.iter().any(|(sign, ..)| *sign == word)
+        || EACH.iter().any(|(name, ..)| *name == word)
+        || Builtin::find(word).is_some()
+}
+
 struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     functions: &'a [Function],
-    /// What `let` has named, and elements of lists, which have no name.
+    /// What was given by name, what `let` has named, and elements of lists, which have no name.
     variables: Vec<(Option<String>, Kind)>,
     depth: usize,
 }

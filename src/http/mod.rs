@@ -1,4 +1,6 @@
-//! One small HTTP/1.1 listener that `health`, `ready` and `prometheus` share.
+//! One small HTTP/1.1 listener that `health`, `ready` and `prometheus` share, and the way to post something to somebody.
+
+mod post;
 
 use std::{
     collections::HashMap,
@@ -18,6 +20,8 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+
+pub use post::{Target, post};
 
 /// Longest time for a request's header, and for an idle connection.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -11,6 +11,8 @@ pub mod cancel;
 pub mod chaos;
 pub mod debug;
 pub mod dns64;
+pub mod dnstap;
+pub mod erratic;
 pub mod errors;
 pub mod file;
 pub mod forward;
@@ -30,6 +32,7 @@ pub mod metadata;
 pub mod minimal;
 pub mod multisocket;
 pub mod nsid;
+pub mod on;
 pub mod prometheus;
 pub mod quic;
 pub mod ready;
@@ -37,9 +40,12 @@ pub mod reload;
 pub mod rewrite;
 pub mod root;
 pub mod secondary;
+pub mod shed;
+pub mod siit;
 pub mod template;
 pub mod timeouts;
 pub mod tls;
+pub mod trace;
 pub mod transfer;
 pub mod view;
 pub mod whoami;
@@ -64,13 +70,17 @@ pub const DIRECTIVES: &[Directive] = &[
     bufsize::DIRECTIVE,      // what those below may send, and ask upstreams for
     bind::DIRECTIVE,         // before all that name their metrics by listener
     debug::DIRECTIVE,        // only sets a switch
+    trace::DIRECTIVE,        // its spans hold all that those below do
     ready::DIRECTIVE,        // an HTTP endpoint
     health::DIRECTIVE,       // an HTTP endpoint
+    shed::DIRECTIVE,         // only sets what sockets do; before those who count queries
     prometheus::DIRECTIVE,   // sees every answer, errors and hits included
     errors::DIRECTIVE,       // sees every failure of those below
     log::DIRECTIVE,          // sees every answer of those below
+    dnstap::DIRECTIVE,       // copies of the client's messages and of those to upstreams
     local::DIRECTIVE,        // nobody else is to be asked for these
     dns64::DIRECTIVE,        // asks those below a second time
+    siit::DIRECTIVE,         // as dns64, the other way round
     any::DIRECTIVE,          // before anybody makes a long answer
     chaos::DIRECTIVE,        // names of this server itself
     loadbalance::DIRECTIVE,  // shuffles hits of the cache too
@@ -91,5 +101,7 @@ pub const DIRECTIVES: &[Directive] = &[
     secondary::DIRECTIVE,    // as file
     loop_guard::DIRECTIVE,   // sees what would be forwarded
     forward::DIRECTIVE,      // everything else
+    erratic::DIRECTIVE,      // answers, or does not
     whoami::DIRECTIVE,       // answers whatever is left
+    on::DIRECTIVE,           // runs programs
 ];

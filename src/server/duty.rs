@@ -38,12 +38,16 @@ impl Duty {
     /// Takes over the site that serves now, if it has changed.
     pub(crate) fn refresh(&mut self) {
         if self.sites.has_changed().unwrap_or(false) {
-            let next = Arc::clone(&self.sites.borrow_and_update());
-            // The old site goes on for what is left in the queue of an address that the new one has given up.
-            if let Some(listener) = next.listener(&self.address) {
-                self.listener = Some(listener);
-                self.current = next;
-            }
+            self.take_over();
+        }
+    }
+
+    fn take_over(&mut self) {
+        let next = Arc::clone(&self.sites.borrow_and_update());
+        // The old site goes on for what is left in the queue of an address that the new one has given up.
+        if let Some(listener) = next.listener(&self.address) {
+            self.listener = Some(listener);
+            self.current = next;
         }
     }
 
@@ -81,9 +85,33 @@ impl Duty {
         &self.parking
     }
 
-    /// Waits until the address is given up.
-    pub(crate) async fn ended(&mut self) {
-        // An error means that the server is gone, which is an end as well.
-        _ = self.end.wait_for(|end| *end).await;
+    /// Waits until there is another site, or none for this address. Does not borrow, so that it can be waited for along
+    /// with many batches.
+    pub(crate) fn turn(&self) -> impl Future<Output = Turn> + use<> {
+        let (mut sites, mut end) = (self.sites.clone(), self.end.clone());
+        async move {
+            // An error means that the server is gone, which is an end as well.
+            let other = tokio::select! {
+                _ = end.wait_for(|end| *end) => false,
+                changed = sites.changed() => changed.is_ok(),
+            };
+            if other { Turn::Other } else { Turn::Ended }
+        }
     }
+
+    /// Waits until the address is given up. Takes leave of an old site meanwhile: what nobody asks must not keep it.
+    pub(crate) async fn ended(&mut self) {
+        while self.turn().await == Turn::Other {
+            self.take_over();
+        }
+    }
+}
+
+/// What has become of a duty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// There is another site to serve.
+    Other,
+    /// The address is given up.
+    Ended,
 }

@@ -9,6 +9,7 @@
 //!   secure/          the same, encrypted reload.rs   file or signal → new site → swap
 //! ```
 
+mod absent;
 mod answer;
 mod door;
 mod duty;

@@ -309,6 +309,10 @@ impl Server {
     async fn end(&mut self, lameduck: bool, signals: &mut mpsc::Receiver<Signal>) {
         let site = Arc::clone(&self.sites.borrow());
         site.probes().end();
+        tokio::select! {
+            _ = futures::future::join_all(site.take_endings()) => {}
+            () = hurried(signals) => {}
+        }
         if lameduck && !site.lameduck().is_zero() {
             tracing::info!(target: "plugin/health", "Going into lameduck mode for {:?}", site.lameduck());
             tokio::select! {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha512};
 use tokio::task::JoinHandle;
 
 use super::{
+    absent,
     listen::ListenAddress,
     metrics::Refusals,
     route::{Routes, Target},
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     chain::{
         Block, BlockParts, Build, Chain, Context, Control, Directive, DnsFamilies, DnsHandles, Exchange, HttpEndpoint,
-        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Started, StreamLimits, TcpLimits, Waiting,
+        Inquire, Keys, Outcome, Place, Probes, ServerSlot, Shared, Shed, Started, StreamLimits, TcpLimits, Waiting,
     },
     corefile::{self, Corefile, Error, Errors, Key, Scheme, Token},
     metrics::Registry,
@@ -29,27 +30,7 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: [&str; 19] = [
-    "geoip",
-    "proxyproto",
-    "trace",
-    "pprof",
-    "shed",
-    "dnstap",
-    "siit",
-    "tsig",
-    "dnssec",
-    "route53",
-    "azure",
-    "clouddns",
-    "etcd",
-    "grpc",
-    "erratic",
-    "on",
-    "sign",
-    "nomad",
-    "dynupdate",
-];
+const NOT_YET: &[&str] = &["proxyproto"];
 
 /// Directives that CoreDNS had once, and what has taken their place.
 const GONE: [(&str, &str); 4] = [
@@ -129,6 +110,9 @@ fn planned(block: &corefile::Block, directives: &[Directive], errors: &mut Vec<E
 }
 
 fn unknown(word: &Token, directives: &[Directive]) -> Error {
+    if let Some(instead) = absent::instead_of(&word.text) {
+        return word.error(format!("directive `{}` of CoreDNS is not built into seamark: {instead}", word.text));
+    }
     if NOT_YET.contains(&word.text.as_str()) {
         let text = format!("directive `{}` of CoreDNS is not built into seamark yet", word.text);
         return word.error(text);
@@ -149,6 +133,10 @@ pub(crate) struct Site {
     tcp: Vec<TcpLimits>,
     /// By listener; `None` for plain DNS.
     guises: Vec<Option<Guise>>,
+    /// What counts what is let go over UDP, by listener; `None` without `shed`.
+    shed: Vec<Option<Shed>>,
+    /// What to do first when the process ends.
+    at_end: Mutex<Vec<Waiting<()>>>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
     enabled: Vec<[String; 4]>,
@@ -233,6 +221,16 @@ impl Site {
     /// Who we are at a listener, if it is encrypted.
     pub(crate) fn guise(&self, listener: usize) -> Option<&Guise> {
         self.guises.get(listener)?.as_ref()
+    }
+
+    /// What counts what a listener lets go; `None` if it does not.
+    pub(crate) fn shed(&self, listener: usize) -> Option<&Shed> {
+        self.shed.get(listener)?.as_ref()
+    }
+
+    /// What to do first when the process ends; there once.
+    pub(crate) fn take_endings(&self) -> Vec<Waiting<()>> {
+        std::mem::take(&mut *self.at_end.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -357,6 +355,8 @@ impl<'a> Builder<'a> {
             routes: Vec::new(),
             tcp: Vec::new(),
             guises: Vec::new(),
+            shed: Vec::new(),
+            at_end: Mutex::default(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
             enabled: Vec::new(),
@@ -402,12 +402,13 @@ impl<'a> Builder<'a> {
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
         let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
-        let BlockParts { debug, tcp, view, tls, streams, .. } = parts;
+        let BlockParts { debug, tcp, view, tls, streams, at_end, shed, .. } = parts;
+        self.site.at_end.get_mut().unwrap_or_else(PoisonError::into_inner).extend(at_end);
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);
         let mut errors = Vec::new();
-        for address in &places {
+        for (number, address) in places.iter().enumerate() {
             if let Some(other) = self.site.addresses.keys().find(|other| address.collides_with(other)) {
                 let key = keys.iter().find(|key| key.scheme == address.scheme).unwrap_or(&keys[0]);
                 let text = format!("{} and {} cannot share a port", address.label(), other.label());
@@ -416,6 +417,9 @@ impl<'a> Builder<'a> {
             }
             let listener = self.listener(address);
             self.site.tcp[listener] = tcp.or(self.site.tcp[listener]);
+            if let Some(shed) = shed.get(number) {
+                self.site.shed[listener] = Some(shed.clone());
+            }
             let own = streams.iter().find(|(scheme, _)| *scheme == address.scheme);
             let limits = own.map(|(_, limits)| *limits).unwrap_or_default();
             let Some(credentials) = tls.as_ref().filter(|_| address.scheme.is_encrypted()) else { continue };
@@ -478,6 +482,7 @@ impl<'a> Builder<'a> {
         self.site.routes.push(Routes::default());
         self.site.tcp.push(TcpLimits::default());
         self.site.guises.push(None);
+        self.site.shed.push(None);
         self.site.dropped.push(self.dns.bind(&address.label(), "dropped", ""));
         number
     }

@@ -316,7 +316,7 @@ impl Build for Config {
         let departures = Members::departures(block)?;
         let lines = self.forwards.into_iter().map(|forward| forward.start(block)).collect::<Result<Vec<_>, _>>()?;
         block.label_source(super::UpstreamLabel);
-        block.link(super::Forwarding { lines: lines.into(), departures });
+        block.link(super::Forwarding { lines: lines.into(), departures, watchers: block.watchers() });
         Ok(())
     }
 }

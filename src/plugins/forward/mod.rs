@@ -15,7 +15,7 @@ use std::sync::{
 };
 
 use crate::{
-    chain::{Context, Directive, LabelSource, Plugin, Rest, Step, ZoneSet},
+    chain::{Context, Directive, LabelSource, Plugin, Rest, Step, WatchUpstreams, Watched, ZoneSet},
     upstream::{Ask, Departures},
     wire::{Body, Failure, Name, Question, Rcode, Response},
 };
@@ -28,6 +28,7 @@ pub const DIRECTIVE: Directive = Directive { name: "forward", parse: config::par
 struct Forwarding {
     lines: Arc<[Forward]>,
     departures: Arc<Departures>,
+    watchers: Arc<[Arc<dyn WatchUpstreams>]>,
 }
 
 /// One `forward` line at work.
@@ -61,9 +62,10 @@ impl Plugin for Forwarding {
         let Some(mut place) = self.lines[at].enter() else { return self.lines[at].refuse().into() };
         let ask = Arc::new(Ask { question: question.clone(), flags: cx.query.flags, edns: cx.query.edns.clone() });
         let (lines, transport) = (Arc::clone(&self.lines), cx.transport);
+        let watched = Watched::of(&self.watchers, cx);
         Step::Wait(Box::pin(async move {
             loop {
-                let response = lines[at].proxy.ask(&ask, transport).await;
+                let response = lines[at].proxy.ask(&ask, transport, watched.as_ref()).await;
                 let next = taker(&lines, &ask.question, at + 1);
                 let Some(next) = next.filter(|_| lines[at].hands_on(&response)) else {
                     drop(place);

@@ -16,7 +16,7 @@ use super::{
     round_trips,
 };
 use crate::{
-    chain::Transport,
+    chain::{AskedUpstream, Transport, Watched},
     upstream::{Ask, AskError, Attempts, Departures, Order, Patience, Policy, Protocol, Upstream},
     wire::{Ede, Failure, Flags, Name, Packet, Rcode, RecordType, Response},
 };
@@ -52,6 +52,9 @@ pub(super) struct Member {
     pub(super) metrics: MemberMetrics,
 }
 
+/// What is asked, over what the client came, and who watches.
+type Errand<'a> = (&'a Arc<Ask>, Transport, Option<&'a Watched>);
+
 /// What is left of attempts that brought no answer.
 #[derive(Default)]
 struct Remains {
@@ -85,7 +88,7 @@ impl Proxy {
     }
 
     /// Asks one upstream after the other until one answers.
-    pub(super) async fn ask(&self, ask: &Arc<Ask>, transport: Transport) -> Response {
+    pub(super) async fn ask(&self, ask: &Arc<Ask>, transport: Transport, watched: Option<&Watched>) -> Response {
         let members = self.members();
         let all_down = members.iter().all(|member| self.is_down(member));
         if all_down {
@@ -96,7 +99,7 @@ impl Proxy {
         }
         let most = self.options.max_attempts.unwrap_or(2 * members.len());
         let attempts = Attempts::new(self.order(&members, all_down), most);
-        match self.race(&members, all_down, attempts, ask, transport).await {
+        match self.race(&members, all_down, attempts, (ask, transport, watched)).await {
             Ok((from, packet)) | Err(Remains { refusal: Some((from, packet)), .. }) => answered(packet, &members[from]),
             Err(Remains { error: Some(error), .. }) => failed(&error),
             Err(Remains { error: None, refusal: None }) => nobody(),
@@ -127,12 +130,11 @@ impl Proxy {
         members: &[Arc<Member>],
         all_down: bool,
         mut attempts: Attempts,
-        ask: &Arc<Ask>,
-        transport: Transport,
+        errand: Errand<'_>,
     ) -> Result<(usize, Packet), Remains> {
         let end = Instant::now() + DEADLINE;
         let usable = |index: usize| all_down || !self.is_down(&members[index]);
-        let attempt = |index: usize| async move { (index, self.exchange(&members[index], ask, transport, end).await) };
+        let attempt = |index: usize| async move { (index, self.exchange(&members[index], errand, end).await) };
         let mut remains = Remains::default();
         let Some(mut last) = attempts.next(usable) else { return Err(remains) };
         // Nearly always the first is good, and then no more than this is needed.
@@ -203,8 +205,7 @@ impl Proxy {
     async fn exchange(
         &self,
         member: &Member,
-        ask: &Arc<Ask>,
-        transport: Transport,
+        (ask, transport, watched): Errand<'_>,
         end: Instant,
     ) -> Result<Packet, AskError> {
         // A probe for loops goes round also if that is known: it is for others to see.
@@ -215,14 +216,14 @@ impl Proxy {
         let stream = options.force_tcp || transport.is_stream() && !options.prefer_udp;
         let protocol = if stream { Protocol::Tcp } else { Protocol::Udp };
         let protocol = member.upstream.protocol(protocol);
-        let packet = self.once(member, ask, protocol, end).await?;
+        let packet = self.once(member, ask, watched, protocol, end).await?;
         if protocol != Protocol::Udp || !packet.header().truncated() {
             return Ok(packet);
         }
         // RFC 7766 section 5: what did not fit is asked again over TCP. It is worth keeping even if it does not fit this
         // client either, who then comes over TCP.
         let end = if transport.is_stream() { end } else { end.min(Instant::now() + RETRY) };
-        match self.once(member, ask, Protocol::Tcp, end).await {
+        match self.once(member, ask, watched, Protocol::Tcp, end).await {
             Err(_) if transport == Transport::Udp => Ok(packet),
             whole => whole,
         }
@@ -232,13 +233,21 @@ impl Proxy {
         &self,
         member: &Member,
         ask: &Arc<Ask>,
+        watched: Option<&Watched>,
         protocol: Protocol,
         end: Instant,
     ) -> Result<Packet, AskError> {
         let start = Instant::now();
         let left = end.saturating_duration_since(start);
         let patience = Patience::of_attempt(left, self.options.read_timeout, self.options.max_attempts == Some(1));
-        let answer = member.upstream.ask(ask, protocol, patience).await?;
+        let answer = member.upstream.ask(ask, protocol, patience).await;
+        if let Some(watched) = watched {
+            let (upstream, protocol) = (member.upstream.address(), protocol.as_str());
+            let (start, end) = (start.into_std(), std::time::Instant::now());
+            let answer = answer.as_ref().ok().map(|answer| &answer.packet);
+            watched.tell(&AskedUpstream { upstream, protocol, start, end, answer });
+        }
+        let answer = answer?;
         if is_looped(member) {
             // It came back to us meanwhile, and this is what we said to ourselves.
             return Err(AskError::Loop { remote: member.upstream.address() });

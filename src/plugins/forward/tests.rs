@@ -61,7 +61,11 @@ async fn outcome(chain: &Arc<Chain>, name: &str) -> String {
 
 fn chain(lines: Vec<Forward>, registry: &Registry) -> Arc<Chain> {
     let panics = registry.counter("panics", "-", &[]).with_label_values::<&str>(&[]);
-    Arc::new(Chain::new(vec![Box::new(Forwarding { lines: lines.into(), departures: Arc::default() })], panics, false))
+    Arc::new(Chain::new(
+        vec![Box::new(Forwarding { lines: lines.into(), departures: Arc::default(), watchers: Arc::new([]) })],
+        panics,
+        false,
+    ))
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn nobody_is_asked_if_all_are_down_and_the_line_says_so() {
             line.proxy.members()[0].upstream.health.probe_failed();
         }
         let ask = Arc::new(Ask { question: question("example.org"), flags: crate::wire::Flags(0), edns: None });
-        let response = line.proxy.ask(&ask, Transport::Udp).await;
+        let response = line.proxy.ask(&ask, Transport::Udp, None).await;
         assert_eq!(response.rcode, Rcode::SERVFAIL);
         assert_eq!(response.ede.unwrap().code, Ede::NO_REACHABLE_AUTHORITY);
     });

@@ -1,9 +1,6 @@
-use super::{
-    format::Format,
-    rule::{Classes, Rule},
-};
+use super::rule::{Classes, Rule};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
+    chain::{Block, Build, BuildError, Format, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Stanza},
 };
 

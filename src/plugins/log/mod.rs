@@ -1,7 +1,6 @@
 #![doc = include_str!("README.md")]
 
 mod config;
-mod format;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -25,7 +24,7 @@ impl Plugin for QueryLog {
     fn sent(&self, cx: &Context, sent: &Sent<'_>) {
         let question = cx.question();
         let Some(rule) = self.rule(cx, sent) else { return };
-        let line = rule.format.render(cx, sent, &self.labels);
+        let line = rule.format.render(cx, Some(sent), &self.labels);
         let peer = cx.peer.ip().to_canonical();
         tracing::info!(
             target: "query",
@@ -40,7 +39,7 @@ impl Plugin for QueryLog {
             opcode = cx.query.flags.opcode().0,
             request_size = cx.query.size,
             dnssec_ok = cx.query.dnssec_ok(),
-            bufsize = format::buffer_size(cx),
+            bufsize = cx.limit(),
             rcode = %sent.response.rcode,
             response_size = sent.size,
             duration_seconds = (sent.now - cx.start).as_secs_f64(),

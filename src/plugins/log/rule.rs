@@ -1,5 +1,7 @@
-use super::format::Format;
-use crate::{chain::ZoneSet, wire::Kind};
+use crate::{
+    chain::{Format, ZoneSet},
+    wire::Kind,
+};
 
 /// One `log` line: for which names and answers, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

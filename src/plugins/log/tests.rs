@@ -3,9 +3,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{format::Format, rule::Classes};
+use super::rule::Classes;
 use crate::{
-    chain::{Context, Labels, Sent, Transport, ZoneSet},
+    chain::{Context, Format, Labels, Sent, Transport, ZoneSet},
     wire::{Edns, Flags, Kind, Name, Query, Question, Rcode, RecordType, Response},
 };
 
@@ -21,7 +21,7 @@ fn rendered(format: &str, peer: &str, transport: Transport, edns: Option<Edns>) 
     let labels = Labels::default();
     labels.enable(ZoneSet::new(vec![Name::root()]));
     cx.note("test/colour", "red".to_owned());
-    Format::parse(format).render(&cx, &sent, &labels)
+    Format::parse(format).render(&cx, Some(&sent), &labels)
 }
 
 #[test]

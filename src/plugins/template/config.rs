@@ -1,15 +1,16 @@
 use regex::Regex;
 
-use super::{Matcher, Part, Rule, SECTIONS, Templates, functions::FUNCTIONS, metrics::Metrics};
+use super::{Matcher, Part, Rule, SECTIONS, Templates, facts, functions::FUNCTIONS, metrics::Metrics};
 use crate::{
-    chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
+    chain::{Block, Build, BuildError, Keys, Role, ZoneSet, read_expression},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
+    expression::{Expression, Kind, is_taken},
     template::Template,
     wire::{Class, Ede, Rcode, RecordType},
 };
 
-const PROPERTIES: [&str; 8] =
-    ["match", "answer", "additional", "authority", "rcode", "ederror", "fallthrough", "upstream"];
+const PROPERTIES: [&str; 10] =
+    ["match", "var", "expr", "answer", "additional", "authority", "rcode", "ederror", "fallthrough", "upstream"];
 
 /// The longest pattern, as CoreDNS has it.
 const LONGEST_PATTERN: usize = 10_000;
@@ -43,6 +44,8 @@ pub(super) fn read(instance: &Instance, keys: &Keys) -> Result<Rule, Error> {
         record_type: (record_type != RecordType::ANY).then_some(record_type),
         zones,
         matchers: Vec::new(),
+        variables: Vec::new(),
+        conditions: Vec::new(),
         parts: Default::default(),
         rcode: Rcode::NOERROR,
         ede: None,
@@ -94,12 +97,52 @@ fn property(rule: &mut Rule, line: &Line) -> Result<(), Error> {
         }
         // Once told who to ask for aliases; the server itself is asked.
         "upstream" => line.no_block(),
-        "var" | "expr" => Err(line.error(format!("`{word}` needs expressions, which are not built into seamark yet"))),
+        "var" => variable(rule, line),
+        "expr" => {
+            let condition = expression(rule, line, &line.args)?;
+            if !matches!(condition.kind(), Kind::Bool | Kind::Any) {
+                let kind = condition.kind();
+                return Err(line.args[0].error(format!("the expression gives {kind}: it must say true or false")));
+            }
+            rule.conditions.push(condition);
+            Ok(())
+        }
         _ => match SECTIONS.iter().position(|section| *section == word) {
             Some(section) => parts(&mut rule.parts[section], line),
             None => Err(line.unknown(&PROPERTIES)),
         },
     }
+}
+
+/// `var NAME EXPRESSION`.
+fn variable(rule: &mut Rule, line: &Line) -> Result<(), Error> {
+    let name = line.args().require("a name for the variable")?;
+    let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if !name.text.starts_with(begins) || !name.text.chars().all(|c| begins(c) || c.is_ascii_digit()) {
+        return Err(name.error(format!("`{}` is no name: letters, digits and `_`, no digit first", name.text)));
+    }
+    if is_taken(&name.text, &facts::functions()) {
+        return Err(name.error(format!("`{}` means something in expressions already", name.text)));
+    }
+    if rule.variables.iter().any(|(known, _)| *known == name.text) {
+        return Err(name.error(format!("there is a variable `{}` already", name.text)));
+    }
+    if line.args.len() == 1 {
+        return Err(name.error(format!("expected an expression behind `{}`", name.text)));
+    }
+    let value = expression(rule, line, &line.args[1..])?;
+    rule.variables.push((name.text.clone(), value));
+    Ok(())
+}
+
+/// An expression over the query, the groups of the pattern and the variables so far.
+fn expression(rule: &Rule, line: &Line, words: &[Token]) -> Result<Expression, Error> {
+    line.no_block()?;
+    if words.is_empty() {
+        line.args().require("an expression")?;
+    }
+    let known: Vec<(String, Kind)> = rule.variables.iter().map(|(name, value)| (name.clone(), value.kind())).collect();
+    read_expression(words, &facts::functions(), &known)
 }
 
 fn parts(parts: &mut Vec<Part>, line: &Line) -> Result<(), Error> {

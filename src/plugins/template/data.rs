@@ -1,7 +1,7 @@
-use regex::{Captures, Regex};
-
+use super::Fit;
 use crate::{
     chain::{Context, Labels},
+    expression,
     template::{Object, Value},
     wire::{Flags, Name, Question},
 };
@@ -13,7 +13,9 @@ pub(super) struct Data<'a> {
     class: String,
     kind: String,
     remote: String,
-    pattern: Option<(&'a Regex, Captures<'a>)>,
+    pattern: Option<Fit<'a>>,
+    /// Sorted by name.
+    variables: Vec<(&'a str, expression::Value)>,
     message: Message<'a>,
     metadata: Metadata<'a>,
 }
@@ -25,9 +27,11 @@ impl<'a> Data<'a> {
         labels: &'a Labels,
         zone: &Name,
         name: &'a str,
-        pattern: Option<(&'a Regex, Captures<'a>)>,
+        pattern: Option<Fit<'a>>,
+        mut variables: Vec<(&'a str, expression::Value)>,
     ) -> Self {
         let question = cx.question();
+        variables.sort_by_key(|(name, _)| *name);
         Self {
             zone: zone.to_string(),
             name,
@@ -35,6 +39,7 @@ impl<'a> Data<'a> {
             kind: question.record_type.to_string(),
             remote: cx.peer.ip().to_canonical().to_string(),
             pattern,
+            variables,
             message: Message { id: cx.query.id, flags: cx.query.flags, question: Asked(question) },
             metadata: Metadata { cx, labels },
         }
@@ -76,7 +81,7 @@ impl Object for Data<'_> {
             "Group" => Value::Map(self.groups().into_iter().map(|(key, part)| (key.into(), part.into())).collect()),
             "Message" => Value::Object(&self.message),
             "Question" => Value::Object(&self.message.question),
-            "Var" => Value::Map(Vec::new()),
+            "Var" => Value::Map(self.variables.iter().map(|(name, value)| ((*name).into(), shown(value))).collect()),
             _ => return None,
         })
     }
@@ -86,6 +91,23 @@ impl Object for Data<'_> {
             [Value::Text(label)] => Ok(self.metadata.of(label).into()),
             _ => Err("wants the label of a piece of metadata".to_owned()),
         })
+    }
+}
+
+/// The value of a variable as templates compute with it.
+fn shown(value: &expression::Value) -> Value<'_> {
+    match value {
+        expression::Value::Nil => Value::None,
+        expression::Value::Bool(value) => Value::Bool(*value),
+        expression::Value::Int(number) => Value::Integer(*number),
+        expression::Value::Float(number) => Value::Float(*number),
+        expression::Value::Text(text) => text.as_str().into(),
+        expression::Value::List(values) => Value::List(values.iter().map(shown).collect()),
+        expression::Value::Map(entries) => {
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_by_key(|(key, _)| key);
+            Value::Map(entries.into_iter().map(|(key, value)| (key.as_str().into(), shown(value))).collect())
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod facts;
 mod functions;
 mod metrics;
 #[cfg(test)]
@@ -10,7 +11,8 @@ mod tests;
 use regex::{Captures, Regex};
 
 use crate::{
-    chain::{Context, Directive, Labels, Plugin, Rest, Server, Step, ZoneSet},
+    chain::{Asked, Context, Directive, Labels, Plugin, Rest, Server, Step, ZoneSet},
+    expression::{EvaluationError, Expression, Value},
     template::Template,
     wire::{
         Body, Class, Ede, Failure, Name, NameRef, Query, Question, RData, Rcode, Record, RecordType, Records, Response,
@@ -34,6 +36,10 @@ struct Rule {
     record_type: Option<RecordType>,
     zones: ZoneSet,
     matchers: Vec<Matcher>,
+    /// Names and what they stand for; each may use those before it.
+    variables: Vec<(String, Expression)>,
+    /// What must hold besides.
+    conditions: Vec<Expression>,
     /// The templates of each section.
     parts: [Vec<Part>; 3],
     rcode: Rcode,
@@ -75,13 +81,18 @@ impl Plugin for Templates {
         for (number, rule) in self.rules.iter().enumerate() {
             let Some((zone_number, zone)) = rule.zone_of(question) else { continue };
             let name: &str = name.get_or_insert_with(|| question.name.to_lowercase().to_string());
-            match rule.fitting(name) {
-                Some(pattern) => {
+            if let Some(pattern) = rule.fitting(name) {
+                let Ok(variables) = rule.worked_out(cx, &self.labels, name, pattern.as_ref()) else {
+                    return Response::new(Rcode::SERVFAIL).into();
+                };
+                if let Some(variables) = variables {
                     self.metrics.matched(cx, number, zone_number, zone);
-                    return self.answer(cx, rule, zone, &Data::new(cx, &self.labels, zone, name, pattern));
+                    let data = Data::new(cx, &self.labels, zone, name, pattern, variables);
+                    return self.answer(cx, rule, zone, &data);
                 }
-                None if rule.fallthrough.contains(&question.name) => {}
-                None => return Response::new(Rcode::SERVFAIL).into(),
+            }
+            if !rule.fallthrough.contains(&question.name) {
+                return Response::new(Rcode::SERVFAIL).into();
             }
         }
         Step::Next
@@ -98,11 +109,38 @@ impl Rule {
     }
 
     /// The first pattern that fits a name, with what its groups hold; `None` if none does.
-    fn fitting<'a>(&'a self, name: &'a str) -> Option<Option<(&'a Regex, Captures<'a>)>> {
+    fn fitting<'a>(&'a self, name: &'a str) -> Option<Option<Fit<'a>>> {
         self.matchers.iter().find_map(|matcher| match matcher {
             Matcher::Everything => Some(None),
             Matcher::Pattern(pattern) => pattern.captures(name).map(|captures| Some((pattern, captures))),
         })
+    }
+}
+
+/// A pattern and what its groups hold.
+type Fit<'a> = (&'a Regex, Captures<'a>);
+
+impl Rule {
+    /// The values of the variables; `None` if a condition does not hold.
+    fn worked_out(
+        &self,
+        cx: &Context,
+        labels: &Labels,
+        name: &str,
+        fit: Option<&Fit<'_>>,
+    ) -> Result<Option<Vec<(&str, Value)>>, EvaluationError> {
+        let facts = facts::Matched { asked: Asked { cx, labels }, name, fit };
+        let mut values = Vec::new();
+        for (_, expression) in &self.variables {
+            values.push(expression.evaluate_with(&facts, &values)?);
+        }
+        for condition in &self.conditions {
+            if condition.evaluate_with(&facts, &values)? != Value::Bool(true) {
+                return Ok(None);
+            }
+        }
+        let names = self.variables.iter().map(|(name, _)| name.as_str());
+        Ok(Some(names.zip(values).collect()))
     }
 }
 

@@ -51,6 +51,18 @@ match ^ip-(?P<a>[0-9]+)-([0-9]+)[.]
 answer \"{{ .Name }} 60 IN A 10.0.{{ .Group.a }}.{{ index .Match 2 }}\"
 }";
 
+const VARIABLES: &str = "template IN TXT {
+match ^(?P<x>[a-z]+)-([0-9]+)[.]
+var twice int(group(2)) * 2
+var nam upper(group('x'))
+var both nam + '/' + string(twice) + '/' + group(0) + group('nope') + '/' + group(9) + '/' + type()
+var list [1, 'x']
+var pairs {'k': 1, 'a': 2.5}
+expr twice > 10
+answer \"{{ .Name }} TXT \\\"{{ .Var.both }} {{ .Var.twice }} {{ .Var.nope }} {{ .Var.list }} {{ .Var.pairs }}\\\"\"
+fallthrough
+}";
+
 #[test]
 fn questions_and_answers() {
     let with_fallthrough = ADDRESSES.replace("60 IN A", "A").replace("\n}", "\nfallthrough a.test\n}");
@@ -81,6 +93,25 @@ fn questions_and_answers() {
             "NOERROR; a. 3600 255-16",
         ),
         ("template IN TXT {\nanswer \"a. TXT {{ parseInt `300` 10 8 }}\"\n}", "a.test", RecordType::TXT, "SERVFAIL"),
+        // Variables and conditions.
+        (
+            VARIABLES,
+            "AB-7.test",
+            RecordType::TXT,
+            "NOERROR; AB-7.test. 3600 AB/14/ab-7.//TXT 14 <no value> [1 x] map[a:2.5 k:1]",
+        ),
+        (VARIABLES, "ab-3.test", RecordType::TXT, "next"),
+        (&VARIABLES.replace("twice > 10", "int(nam) > 10"), "ab-7.test", RecordType::TXT, "SERVFAIL"),
+        (&VARIABLES.replace("'k': 1", "'k': int('x')"), "ab-3.test", RecordType::TXT, "SERVFAIL"),
+        ("template IN TXT {\nexpr group(1) == 'x'\n}", "a.test", RecordType::TXT, "SERVFAIL"),
+        ("template IN TXT {\nexpr group(0) == name()\n}", "a.test", RecordType::TXT, "NOERROR"),
+        // The first pattern that fits is the one, whatever the condition says of its groups.
+        (
+            "template IN TXT {\nmatch ^(a)[.]\nmatch ^(.)[.]t\nexpr group(0) == 'a.t'\n}",
+            "a.test",
+            RecordType::TXT,
+            "SERVFAIL",
+        ),
     ] {
         assert_eq!(ask(corefile, name, kind), answer, "{name} {kind} for {corefile}");
     }
@@ -103,6 +134,17 @@ fn what_is_no_template() {
             "template IN A {\nederror 70000\n}",
             "ederror: the code of an extended error: expected a number between 0 and 65535, found `70000`",
         ),
+        ("template IN A {\nvar\n}", "var: expected a name for the variable"),
+        ("template IN A {\nvar a\n}", "var: expected an expression behind `a`"),
+        ("template IN A {\nvar 1a 1\n}", "var: `1a` is no name: letters, digits and `_`, no digit first"),
+        ("template IN A {\nvar len 1\n}", "var: `len` means something in expressions already"),
+        ("template IN A {\nvar group 1\n}", "var: `group` means something in expressions already"),
+        ("template IN A {\nvar in 1\n}", "var: `in` means something in expressions already"),
+        ("template IN A {\nvar a 1\nvar a 2\n}", "var: there is a variable `a` already"),
+        ("template IN A {\nvar a b\nvar b 1\n}", "var: unknown name `b`"),
+        ("template IN A {\nexpr\n}", "expr: expected an expression"),
+        ("template IN A {\nvar a 1\nexpr a + 1\n}", "expr: the expression gives an integer: it must say true or false"),
+        ("template IN A {\nexpr group(1, 2)\n}", "expr: `group` takes 1 arguments, found 2"),
         ("template IN A {\nansewr x\n}", "unknown property `ansewr`; did you mean `answer`?"),
     ] {
         assert_eq!(rules(text).expect_err(text).message(), message, "{text}");

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use super::{Condition, facts};
+use super::Condition;
 use crate::{
-    chain::{self, Block, Build, BuildError, Context, Keys, LabelSource, Role},
+    chain::{self, Asked, Block, Build, BuildError, Context, Keys, LabelSource, Role, read_expression},
     corefile::{Error, Errors, Line, Stanza},
     expression::{Expression, Kind},
 };
@@ -32,20 +32,11 @@ impl Config {
     }
 }
 
-/// The words of a line are one expression; an error is shown at the word that it begins in.
+/// The words of a line as one condition.
 fn expression(line: &Line) -> Result<Expression, Error> {
     line.no_block()?;
     line.args().require("an expression")?;
-    let words: Vec<&str> = line.args.iter().map(|word| word.text.as_str()).collect();
-    let expression = Expression::parse(&words.join(" "), &facts::functions()).map_err(|error| {
-        let mut end = 0;
-        let holds = |word: &&str| {
-            end += word.len() + 1;
-            error.at < end
-        };
-        let word = words.iter().position(holds).unwrap_or(words.len() - 1);
-        line.args[word].error(error.message)
-    })?;
+    let expression = read_expression(&line.args, &Asked::functions(), &[])?;
     if !matches!(expression.kind(), Kind::Bool | Kind::Any) {
         let kind = expression.kind();
         return Err(line.args[0].error(format!("the expression gives {kind}: it must say true or false")));

@@ -1,9 +1,8 @@
 #![doc = include_str!("README.md")]
 
 mod config;
-mod facts;
 
-use crate::chain::{Context, Directive, Labels, Plugin};
+use crate::chain::{Asked, Context, Directive, Labels, Plugin};
 use crate::expression::{Expression, Value};
 
 /// The directive.
@@ -18,7 +17,7 @@ struct Condition {
 impl Condition {
     /// Whether all expressions hold. One that cannot be worked out does not.
     fn holds(&self, cx: &Context) -> bool {
-        let facts = facts::Asked { cx, labels: &self.labels };
+        let facts = Asked { cx, labels: &self.labels };
         self.expressions.iter().all(|expression| expression.evaluate(&facts) == Ok(Value::Bool(true)))
     }
 }

@@ -5,6 +5,7 @@
 //!                        └──► Job ──► Outbox ──► send.rs  had to wait for somebody
 //! ```
 
+mod backlog;
 mod receive;
 mod send;
 
@@ -12,6 +13,7 @@ use std::{
     cell::RefCell,
     io,
     net::{SocketAddr, UdpSocket},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,7 +23,7 @@ use tokio::{io::Interest, net::UdpSocket as AsyncSocket, sync::Notify, time::tim
 
 use super::{
     answer::{Arrival, Finished, Handled, Job, handle},
-    duty::Duty,
+    duty::{Duty, Turn},
     memo,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
@@ -57,7 +59,7 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
     let mut receiver = Receiver::new(bound);
     let mut desk = Desk { sender: Sender::new(bound), socket: Arc::clone(&socket), outbox: Arc::default(), duty };
     let outbox = Arc::clone(&desk.outbox);
-    let mut ended = desk.duty.clone();
+    let mut turn = pin!(desk.duty.turn());
     loop {
         tokio::select! {
             ready = socket.readable() => {
@@ -65,7 +67,14 @@ pub(crate) async fn serve(socket: UdpSocket, duty: Duty) -> io::Result<()> {
                 desk.take_turn(&mut receiver).await;
             }
             () = outbox.news.notified() => desk.send_late(),
-            () = ended.ended() => break,
+            what = &mut turn => match what {
+                Turn::Ended => break,
+                // A socket that nobody asks must not keep the old site.
+                Turn::Other => {
+                    desk.duty.refresh();
+                    turn.set(desk.duty.turn());
+                }
+            },
         }
     }
     // What waits for somebody is still answered: each such query holds the outbox. So is what is in the socket's queue, and
@@ -140,6 +149,12 @@ impl Desk {
         let now = Instant::now();
         self.duty.refresh();
         let Some((site, listener)) = self.duty.site() else { return };
+        if let Some(shed) = site.shed(listener)
+            && self.sender.is_full()
+        {
+            shed.queries.inc_by(letters.count() as u64);
+            return;
+        }
         let mut replies: SmallVec<[Reply<'_>; BATCH]> = SmallVec::new();
         // One answer behind the other: what is written to stays small, though each has room for the longest.
         let mut free = answers;

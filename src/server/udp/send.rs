@@ -14,8 +14,11 @@ use nix::{
 use smallvec::SmallVec;
 use tokio::{io::Interest, net::UdpSocket};
 
-use super::{BATCH, Letter, Reply};
-use crate::server::duty::Duty;
+use super::{
+    BATCH, Letter, Reply,
+    backlog::{Backlog, Pushed},
+};
+use crate::{metrics::Counter, server::duty::Duty};
 
 /// Room for packet info on a socket that listens on every address.
 pub(super) fn control_space(bound: SocketAddr) -> Option<Vec<u8>> {
@@ -30,11 +33,18 @@ pub(super) fn control_space(bound: SocketAddr) -> Option<Vec<u8>> {
 pub(super) struct Sender {
     bound: SocketAddr,
     headers: MultiHeaders<SockaddrStorage>,
+    /// Answers that the kernel had no room for.
+    backlog: Arc<Backlog>,
 }
 
 impl Sender {
     pub(super) fn new(bound: SocketAddr) -> Self {
-        Self { bound, headers: MultiHeaders::preallocate(BATCH, control_space(bound)) }
+        Self { bound, headers: MultiHeaders::preallocate(BATCH, control_space(bound)), backlog: Arc::default() }
+    }
+
+    /// Whether one more answer that the kernel has no room for would cost another one its place.
+    pub(super) fn is_full(&self) -> bool {
+        self.backlog.is_full()
     }
 
     /// Sends at most a batch of answers, those from one local address with one system call.
@@ -50,7 +60,7 @@ impl Sender {
                 Err(Errno::EAGAIN) => return self.send_slowly(rest, socket, duty),
                 Err(_) => {
                     // The first of the group cannot be sent (no route, say); the others may.
-                    duty.parking().metrics.send_errors.inc();
+                    Lost::of(duty).count();
                     rest = &rest[1..];
                 }
             }
@@ -69,17 +79,48 @@ impl Sender {
         Ok(sent.count())
     }
 
-    /// The kernel's send queue is full: the rest leaves when there is room.
+    /// The kernel's send queue is full: the rest leaves when there is room, the newest first. What is too much is let go.
     fn send_slowly(&self, rest: &[Reply<'_>], socket: &Arc<UdpSocket>, duty: &Duty) {
+        let lost = Lost::of(duty);
         for reply in rest {
-            let (bytes, letter) = (reply.bytes.to_vec(), reply.letter);
-            let (socket, bound) = (Arc::clone(socket), self.bound);
-            let errors = duty.parking().metrics.send_errors.clone();
-            tokio::spawn(async move {
-                if send_one(&socket, &bytes, letter, bound).await.is_err() {
-                    errors.inc();
+            match self.backlog.push(reply.bytes.to_vec(), reply.letter) {
+                Pushed::Waits => {}
+                Pushed::InPlaceOfAnother => lost.count(),
+                Pushed::First => {
+                    let (backlog, socket) = (Arc::clone(&self.backlog), Arc::clone(socket));
+                    tokio::spawn(drain(backlog, socket, self.bound, lost.clone()));
                 }
-            });
+            }
+        }
+    }
+}
+
+/// Sends what waits until nothing does.
+async fn drain(backlog: Arc<Backlog>, socket: Arc<UdpSocket>, bound: SocketAddr, lost: Lost) {
+    while let Some((bytes, letter)) = backlog.pop() {
+        if send_one(&socket, &bytes, letter, bound).await.is_err() {
+            lost.count();
+        }
+    }
+}
+
+/// Counts answers that do not leave.
+#[derive(Clone)]
+struct Lost {
+    errors: Counter,
+    shed: Option<Counter>,
+}
+
+impl Lost {
+    fn of(duty: &Duty) -> Self {
+        let shed = duty.site().and_then(|(site, listener)| site.shed(listener));
+        Self { errors: duty.parking().metrics.send_errors.clone(), shed: shed.map(|shed| shed.responses.clone()) }
+    }
+
+    fn count(&self) {
+        self.errors.inc();
+        if let Some(shed) = &self.shed {
+            shed.inc();
         }
     }
 }

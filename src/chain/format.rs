@@ -3,16 +3,14 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use crate::{
-    chain::{Context, Labels, Sent},
-    wire::Flags,
-};
+use super::{Context, Labels, Sent};
+use crate::wire::Flags;
 
 const COMMON: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";
 
-/// A line's form, cut into pieces once.
+/// A form of lines about queries (`log`, `dnstap`), cut into pieces once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Format(Vec<Piece>);
+pub struct Format(Vec<Piece>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -62,12 +60,13 @@ const TOKENS: [(&str, Token); 16] = [
 ];
 
 impl Format {
-    pub(super) fn common() -> Self {
+    /// CoreDNS's usual line.
+    pub fn common() -> Self {
         Self::parse("{common}")
     }
 
     /// Cuts a text into pieces. Unknown words in braces stay as they are.
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let text = text.replace("{combined}", &format!("{COMMON} \"{{>opcode}}\"")).replace("{common}", COMMON);
         let mut pieces = Vec::new();
         let mut rest = text.as_str();
@@ -92,8 +91,9 @@ impl Format {
         Self(pieces)
     }
 
-    /// The line for one answer. A label that the query does not have is `-`.
-    pub(super) fn render(&self, cx: &Context, sent: &Sent<'_>, labels: &Labels) -> String {
+    /// The line for one answer, or for a query that has none yet. A label that the query does not have is `-`, and so is
+    /// what only answers have.
+    pub fn render(&self, cx: &Context, sent: Option<&Sent<'_>>, labels: &Labels) -> String {
         let mut line = String::with_capacity(160);
         for piece in &self.0 {
             match piece {
@@ -106,7 +106,7 @@ impl Format {
     }
 }
 
-fn value(token: Token, cx: &Context, sent: &Sent<'_>, line: &mut String) {
+fn value(token: Token, cx: &Context, sent: Option<&Sent<'_>>, line: &mut String) {
     let question = cx.question();
     _ = match token {
         Token::Type => write!(line, "{}", question.record_type),
@@ -117,20 +117,18 @@ fn value(token: Token, cx: &Context, sent: &Sent<'_>, line: &mut String) {
         Token::Local => write!(line, "{}", host(cx.local)),
         Token::Port => write!(line, "{}", cx.peer.port()),
         Token::Size => write!(line, "{}", cx.query.size),
-        Token::Rcode => write!(line, "{}", sent.response.rcode),
-        Token::ResponseSize => write!(line, "{}", sent.size),
-        Token::Duration => write!(line, "{:.9}s", (sent.now - cx.start).as_secs_f64()),
-        Token::Flags => write!(line, "{}", flags(sent.flags)),
-        Token::BufferSize => write!(line, "{}", buffer_size(cx)),
+        Token::BufferSize => write!(line, "{}", cx.limit()),
         Token::Do => write!(line, "{}", cx.query.dnssec_ok()),
         Token::Id => write!(line, "{}", cx.query.id),
         Token::Opcode => write!(line, "{}", cx.query.flags.opcode().0),
+        Token::Rcode | Token::ResponseSize | Token::Duration | Token::Flags => match (sent, token) {
+            (None, _) => write!(line, "-"),
+            (Some(sent), Token::Rcode) => write!(line, "{}", sent.response.rcode),
+            (Some(sent), Token::ResponseSize) => write!(line, "{}", sent.size),
+            (Some(sent), Token::Duration) => write!(line, "{:.9}s", (sent.now - cx.start).as_secs_f64()),
+            (Some(sent), _) => write!(line, "{}", flags(sent.flags)),
+        },
     };
-}
-
-/// How much the client can take.
-pub(super) fn buffer_size(cx: &Context) -> usize {
-    cx.limit()
 }
 
 /// The address without its port; IPv6 in brackets, IPv4 as IPv4 also on a socket for both families.

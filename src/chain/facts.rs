@@ -1,15 +1,17 @@
 use std::net::{IpAddr, SocketAddr};
 
+use super::{Context, Labels};
 use crate::{
-    chain::{Context, Labels},
-    corefile::network,
-    expression::{EvaluationError, Facts, Function, Kind, Value},
+    corefile::{Error, Token, network},
+    expression::{EvaluationError, Expression, Facts, Function, Kind, Value},
 };
 
-/// What is known of a query before it is in a server block.
-pub(super) struct Asked<'a> {
-    pub(super) cx: &'a Context,
-    pub(super) labels: &'a Labels,
+/// What is known of a query when it comes, as expressions ask for it (`view`, `template`).
+pub struct Asked<'a> {
+    /// The query.
+    pub cx: &'a Context,
+    /// Its labels.
+    pub labels: &'a Labels,
 }
 
 type Answer = fn(&Asked<'_>, &[Value]) -> Result<Value, EvaluationError>;
@@ -45,9 +47,32 @@ const fn fact(name: &'static str, gives: Kind) -> Function {
     Function { name, takes: &[], gives }
 }
 
-/// The functions, in the order in which they are numbered.
-pub(super) fn functions() -> [Function; 15] {
-    TABLE.map(|(function, _)| function)
+impl Asked<'_> {
+    /// The functions that it answers, in the order in which they are numbered.
+    pub fn functions() -> [Function; 15] {
+        TABLE.map(|(function, _)| function)
+    }
+}
+
+/// The words of a line as one expression; an error is shown at the word that it begins in. There is a word at least.
+///
+/// # Errors
+/// They are no expression.
+pub fn read_expression(
+    words: &[Token],
+    functions: &[Function],
+    variables: &[(String, Kind)],
+) -> Result<Expression, Error> {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    Expression::parse_with(&texts.join(" "), functions, variables).map_err(|error| {
+        let mut end = 0;
+        let holds = |text: &&str| {
+            end += text.len() + 1;
+            error.at < end
+        };
+        let word = texts.iter().position(holds).unwrap_or(words.len() - 1);
+        words[word].error(error.message)
+    })
 }
 
 impl Facts for Asked<'_> {
@@ -108,13 +133,13 @@ mod tests {
             ("incidr(server_ip(), 'fd00::/8') and not incidr(server_ip(), '0.0.0.0/0')", "true"),
             ("metadata('kubernetes/namespace')", ""),
         ] {
-            let found = Expression::parse(text, &functions()).unwrap().evaluate(&asked).unwrap();
+            let found = Expression::parse(text, &Asked::functions()).unwrap().evaluate(&asked).unwrap();
             assert_eq!(found.to_string(), expected, "{text}");
         }
         for text in
             ["incidr('x', '10.0.0.0/8')", "incidr(client_ip(), '10.0.0.0/33')", "incidr(client_ip(), '10.0.0.0')"]
         {
-            assert!(Expression::parse(text, &functions()).unwrap().evaluate(&asked).is_err(), "{text}");
+            assert!(Expression::parse(text, &Asked::functions()).unwrap().evaluate(&asked).is_err(), "{text}");
         }
     }
 }

@@ -1,0 +1,170 @@
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use super::{Dnstap, Tap, clock::Clock};
+use crate::{
+    chain::{Block, Build, BuildError, Format, Keys},
+    corefile::{Args, Error, Errors, Instance, Line, Stanza, Token},
+    tap::{Outlet, Place, QUEUE, Way},
+};
+
+/// All `dnstap` directives of a server block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Config(Vec<One>);
+
+/// A `dnstap` directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct One {
+    way: Way,
+    full: bool,
+    identity: Option<String>,
+    version: Option<String>,
+    extra: Option<Format>,
+}
+
+const PROPERTIES: [&str; 3] = ["identity", "version", "extra"];
+
+pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
+    Ok(Box::new(Config(stanza.instances.iter().map(read).collect::<Result<_, _>>()?)))
+}
+
+fn read(instance: &Instance) -> Result<One, Error> {
+    let mut args = instance.args();
+    let mut socket = args.require("a socket such as `/run/dnstap.sock` or `tcp://127.0.0.1:6000`")?;
+    let listen = socket.text == "listen";
+    if listen {
+        socket = args.require("a socket to listen at")?;
+    }
+    let place = place(socket)?;
+    let full = args.peek().is_some_and(|word| word.text == "full");
+    if full {
+        args.next();
+    }
+    let buffer = number(&mut args, "the buffer in MiB", 1024)?.map(|number| number << 20);
+    let queue = number(&mut args, "the queue in ten thousands", 4096)?.map_or(QUEUE, |number| number * QUEUE);
+    args.finish()?;
+    let way = Way { place, listen, queue, buffer };
+    let mut one = One { way, full, identity: None, version: None, extra: None };
+    for line in &instance.lines {
+        property(&mut one, line)?;
+    }
+    Ok(one)
+}
+
+fn number(args: &mut Args<'_>, what: &str, most: i64) -> Result<Option<usize>, Error> {
+    if args.peek().is_none() {
+        return Ok(None);
+    }
+    args.integer(what, 1..=most).map(|number| Some(number as usize))
+}
+
+fn place(word: &Token) -> Result<Place, Error> {
+    let text = word.text.as_str();
+    match text.split_once("://") {
+        None => Ok(Place::Unix(PathBuf::from(text))),
+        Some(("unix", path)) if path.starts_with('/') => Ok(Place::Unix(PathBuf::from(path))),
+        Some(("tcp", address)) => {
+            let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            let wrong = || word.error(format!("expected `tcp://HOST:PORT`, found `{text}`"));
+            port.map(|_| Place::Tcp(address.to_owned())).ok_or_else(wrong)
+        }
+        Some(("tls", _)) => Err(word.error(
+            "`tls://` is not built into seamark: use a socket file, and let the collector go over the network"
+                .to_owned(),
+        )),
+        Some((scheme, _)) => {
+            Err(word.error(format!("unknown scheme `{scheme}://`; expected `unix:///PATH` or `tcp://`")))
+        }
+    }
+}
+
+fn property(one: &mut One, line: &Line) -> Result<(), Error> {
+    let word = line.word.text.as_str();
+    let text = || line.args().one("a text").map(|word| word.text.clone());
+    match word {
+        "identity" => one.identity = Some(text()?),
+        "version" => one.version = Some(text()?),
+        "extra" => one.extra = Some(Format::parse(&text()?)),
+        "tls" | "skipverify" => {
+            return Err(line.error(format!("`{word}` is not built into seamark: use a socket file")));
+        }
+        _ => return Err(line.unknown(&PROPERTIES)),
+    }
+    Ok(())
+}
+
+impl Build for Config {
+    fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
+        let mut taps = Vec::new();
+        for one in self.0 {
+            let failed = |error: std::io::Error| BuildError(format!("{}: listen: {error}", one.way.place));
+            // The connection outlives a reload that leaves it as it is.
+            let key = format!("dnstap {:?}", one.way);
+            let outlet = block.shared(&key, || Outlet::open(&one.way, block.registry()).map_err(failed))?;
+            let version = concat!("CoreDNS-1.15.0 (seamark-", env!("CARGO_PKG_VERSION"), ")");
+            taps.push(Tap {
+                outlet,
+                full: one.full,
+                identity: one.identity.unwrap_or_else(|| block.host_name()).into_bytes(),
+                version: one.version.unwrap_or_else(|| version.to_owned()).into_bytes(),
+                extra: one.extra,
+            });
+        }
+        let taps = Arc::new(super::Taps { taps, labels: block.labels(), clock: Clock::new(Instant::now()) });
+        block.task(super::watch(Arc::clone(&taps)));
+        block.watch_upstreams(Arc::clone(&taps) as Arc<_>);
+        block.link(Dnstap(taps));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::corefile;
+
+    fn one(text: &str) -> Result<One, String> {
+        let file =
+            corefile::parse("Corefile", &format!(".:53 {{\ndnstap {text}\n}}\n"), Path::new(""), &|_| None).unwrap();
+        read(&file.blocks[0].stanzas[0].instances[0]).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn sockets_and_sizes() {
+        let way = |text: &str| one(text).unwrap().way;
+        let unix = Place::Unix("/run/a.sock".into());
+        let plain = Way { place: unix, listen: false, queue: 10_000, buffer: None };
+        assert_eq!(way("/run/a.sock"), plain);
+        assert_eq!(way("unix:///run/a.sock full"), plain);
+        assert_eq!(way("listen /run/a.sock"), Way { listen: true, ..plain.clone() });
+        let tcp = Place::Tcp("collector.test:6000".to_owned());
+        assert_eq!(
+            way("tcp://collector.test:6000 full 2 3"),
+            Way { place: tcp, listen: false, queue: 30_000, buffer: Some(2 << 20) }
+        );
+        let full = one("/a full {\nidentity me\nversion \"a b\"\nextra {name}\n}").unwrap();
+        assert!(full.full && full.extra.is_some());
+        assert_eq!((full.identity.as_deref(), full.version.as_deref()), (Some("me"), Some("a b")));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, message) in [
+            ("", "expected a socket such as `/run/dnstap.sock` or `tcp://127.0.0.1:6000`"),
+            ("listen", "expected a socket to listen at"),
+            ("tcp://host", "expected `tcp://HOST:PORT`, found `tcp://host`"),
+            ("udp://host:1", "unknown scheme `udp://`; expected `unix:///PATH` or `tcp://`"),
+            ("/a fall", "the buffer in MiB: expected a number between 1 and 1024, found `fall`"),
+            ("/a full 0", "the buffer in MiB: expected a number between 1 and 1024, found `0`"),
+            ("/a full 1 5000", "the queue in ten thousands: expected a number between 1 and 4096, found `5000`"),
+            ("/a full 1 2 3", "unexpected argument `3`"),
+            ("/a {\nidentity\n}", "expected a text"),
+            ("/a {\nidentity a b\n}", "unexpected argument `b`"),
+            ("/a {\nskipverify\n}", "`skipverify` is not built into seamark: use a socket file"),
+            ("/a {\nidentiti a\n}", "unknown property `identiti`; did you mean `identity`?"),
+        ] {
+            assert_eq!(one(text).err().as_deref(), Some(message), "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Directives of CoreDNS that seamark does not have, and what does their work.
+
+/// A directive and what does its work here.
+const ABSENT: &[(&str, &str)] = &[
+    // Zones of a cloud: its own resolver answers for them, without credentials and without a copy.
+    (
+        "route53",
+        "Amazon's resolver answers for Route 53's zones; write `forward ZONE 169.254.169.253` in its place (or the VPC's second \
+         address)",
+    ),
+    ("azure", "Azure's resolver answers for its zones; write `forward ZONE 168.63.129.16` in its place"),
+    (
+        "clouddns",
+        "Google's metadata server answers for Cloud DNS's private zones; write `forward ZONE 169.254.169.254` in its place",
+    ),
+    (
+        "nomad",
+        "let Nomad register its services with Consul, and write `forward ZONE` with the address of Consul's DNS (port 8600) in \
+         its place",
+    ),
+    (
+        "etcd",
+        "write the records to a zone file or a hosts file from outside, which `file` and `hosts` read again when it changes, or \
+         `forward ZONE` to a server that reads etcd",
+    ),
+    // Who asks.
+    ("geoip", "`view` chooses by networks: `expr incidr(client_ip(), '192.0.2.0/24')`"),
+    ("tsig", "`transfer { to ADDRESS }` and `acl` let addresses in"),
+    // What is in zones.
+    ("dnssec", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
+    ("sign", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
+    ("dynupdate", "change the zone file from outside: `file` reads it again, and `transfer` tells the secondaries"),
+    ("grpc", "upstreams are asked over `tls://`, `https://` and `quic://` as well: write `forward` in its place"),
+    (
+        "pprof",
+        "it shows Go's runtime, which is not here; `perf record -g -p PID` shows where time goes, and `prometheus` has the \
+         process's memory",
+    ),
+];
+
+/// What to write instead of a directive that is left out for good.
+pub(super) fn instead_of(directive: &str) -> Option<&'static str> {
+    ABSENT.iter().find(|(name, _)| *name == directive).map(|(_, instead)| *instead)
+}
