@@ -29,9 +29,9 @@ impl Resolver {
     /// That of a file; without `ndots` it is 1, and it is 15 at most, as glibc has it.
     pub(super) fn read(text: &str) -> Self {
         let options = text.lines().filter_map(|line| line.trim().strip_prefix("options"));
-        let ndots =
+        let mut ndots =
             options.flat_map(str::split_whitespace).filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-        Self { search: search_list(text), ndots: ndots.last().unwrap_or(1).min(15) }
+        Self { search: search_list(text), ndots: ndots.next_back().unwrap_or(1).min(15) }
     }
 
     /// How a name is tried.
