@@ -186,7 +186,7 @@ fn cluster(criterion: &mut Criterion) {
         no_endpoints: false,
         zonal: false,
         multicluster: Vec::new(),
-        primary: zone.clone(),
+        primary: zone,
         own_addresses: Vec::new(),
     };
     let ask = |prefix: &'static str, step: usize, first: usize, kind| -> Vec<Question> {

@@ -39,16 +39,16 @@ pub(super) fn cpu(rounds: &Rounds) -> String {
 }
 
 pub(super) fn memory(lives: &[(&'static str, Life)]) -> String {
-    let figures: [(&str, fn(&Life) -> u64); 3] = [
-        ("when synced", |life| life.synced),
-        ("after load", |life| life.loaded),
-        ("peak of re-lists", |life| life.peak),
-    ];
-    let group = |(name, pick): (&str, fn(&Life) -> u64)| Group {
+    let group = |name: &str, pick: &dyn Fn(&Life) -> u64| Group {
         name: name.to_owned(),
         bars: lives.iter().map(|&(program, ref life)| mebibytes(program, pick(life))).collect(),
     };
-    draw("Resident memory, MiB", &figures.map(group))
+    let groups = [
+        group("when synced", &|life| life.synced),
+        group("after load", &|life| life.loaded),
+        group("peak of re-lists", &|life| life.peak),
+    ];
+    draw("Resident memory, MiB", &groups)
 }
 
 pub(super) fn growth(rows: &[Row]) -> String {
