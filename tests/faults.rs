@@ -55,7 +55,7 @@ fn lists_are_paged_where_it_has_not() {
     becomes(&server, "s0000", "10.96.1.0");
     becomes(&server, "s1199", "10.96.5.199");
     assert_eq!(count(&api, "list services"), 1);
-    assert_eq!(count(&api, "page services"), 2, "1,200 objects are three pages of 500");
+    assert_eq!(count(&api, "page services"), 11, "1,200 objects are twelve pages of a hundred");
     api.service("late", "10.96.9.9");
     becomes(&server, "late", "10.96.9.9");
 }

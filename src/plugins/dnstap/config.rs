@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use super::{Dnstap, Tap, clock::Clock};
 use crate::{
-    chain::{Block, Build, BuildError, Format, Keys},
+    chain::{Block, Build, BuildError, Format, Keys, Role},
     corefile::{Args, Error, Errors, Instance, Line, Stanza, Token},
     tap::{Outlet, Place, QUEUE, Way},
 };
@@ -93,6 +93,10 @@ fn property(one: &mut One, line: &Line) -> Result<(), Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("sends copies of messages to a collector")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let mut taps = Vec::new();
         for one in self.0 {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Amount, Erratic};
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Args, Error, Errors, Line, Stanza},
 };
 
@@ -70,6 +70,10 @@ fn amount(args: &mut Args<'_>, what: &str) -> Result<Amount, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role { does: "answers all names, late, cut or not at all", ..Role::default() }
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let seen = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&seen);

@@ -3,7 +3,7 @@
 mod command;
 
 use crate::{
-    chain::{Block, Build, BuildError, Directive, Keys},
+    chain::{Block, Build, BuildError, Directive, Keys, Role},
     corefile::{Error, Errors, Instance, Stanza},
 };
 use command::Command;
@@ -58,6 +58,10 @@ async fn run(commands: Vec<Command>) {
 }
 
 impl Build for Commands {
+    fn role(&self) -> Role {
+        Role::sets("runs programs when the server starts and ends")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { startup, shutdown } = *self;
         if !startup.is_empty() {

@@ -1,7 +1,7 @@
 #![doc = include_str!("README.md")]
 
 use crate::{
-    chain::{self, Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Sent},
+    chain::{self, Again, Block, Build, BuildError, Context, Directive, Keys, Plugin, Role, Sent},
     corefile::{Errors, Stanza},
 };
 
@@ -19,6 +19,10 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
 }
 
 impl Build for Shed {
+    fn role(&self) -> Role {
+        Role::sets("lets go what a socket cannot send as fast as it comes")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let help = "Queries and answers over UDP that were let go because a socket could not send as fast.";
         let dropped = block.registry().counter("coredns_shed_dropped_total", help, &["server", "reason"]);

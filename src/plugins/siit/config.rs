@@ -2,7 +2,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{Siit, mapping::Mapping};
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Error, Errors, Line, Stanza},
 };
 
@@ -58,6 +58,10 @@ impl Config {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("makes IPv4 addresses of IPv6 addresses where there are none")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let help = "Questions for IPv4 addresses for which IPv6 addresses were asked.";
         let family = block.registry().counter("coredns_siit_requests_translated_total", help, &["server"]);

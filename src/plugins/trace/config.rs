@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Trace, Tracer, reporter::Reporter};
 use crate::{
-    chain::{Block, Build, BuildError, Keys},
+    chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Error, Errors, Line, Stanza, Token},
     http::Target,
 };
@@ -115,6 +115,10 @@ fn target(word: &Token) -> Result<Target, Error> {
 }
 
 impl Build for Config {
+    fn role(&self) -> Role {
+        Role::passes("tells a collector how long queries take")
+    }
+
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         // What waits outlives a reload that leaves the directive as it is.
         let reporter = block.shared(&format!("trace {self:?}"), || Ok(Reporter::start(&self, block.registry())))?;
