@@ -423,7 +423,7 @@ impl Asking<'_> {
                 self.or_no_data(self.addresses(found, question.record_type, &NameRef::QUESTION), Section::new())
             }
             (_, RecordType::SRV) => {
-                let (answer, additional) = self.services(found);
+                let (answer, additional) = self.services(found, question);
                 self.or_no_data(answer, additional)
             }
             _ => self.no_data(),
@@ -460,9 +460,11 @@ impl Asking<'_> {
     }
 
     /// SRV records with the addresses of their targets.
-    fn services(&self, found: &Found) -> (Section, Section) {
+    fn services(&self, found: &Found, question: &Question) -> (Section, Section) {
         // Where the name of the service begins, or of the pod: labels left of it are no part of it.
         let tail = self.above.saturating_sub(3) as u8;
+        // Targets are in small letters, as in CoreDNS: part of the question's name only if that is.
+        let is_small = !question.name.wire().iter().any(u8::is_ascii_uppercase);
         match found {
             Found::Pod(address) => {
                 let target = NameRef::Tail(tail);
@@ -474,11 +476,17 @@ impl Asking<'_> {
                 let ServiceKind::Addresses(addresses) = &service.kind else { return Default::default() };
                 let matching = service.ports.iter().filter(|port| ports.takes(port));
                 let each = matching.flat_map(|port| addresses.iter().map(move |&address| (port.number, address)));
-                self.weighted(&each.map(|(port, ip)| (NameRef::Tail(tail), port, ip)).collect::<Targets>())
+                let above = self.above as u8;
+                let target =
+                    if is_small { NameRef::Tail(tail) } else { NameRef::Under(service_labels(service), above) };
+                self.weighted(&each.map(|(port, ip)| (target.clone(), port, ip)).collect::<Targets>())
             }
             Found::Endpoints(slices, filter, ports) => {
                 let entries = self.entries(slices, filter, ports);
-                let target = |entry: &Entry<'_>| NameRef::Under(self.own_labels(entry.slice, entry.endpoint), tail);
+                let target = |Entry { slice, endpoint, .. }: &Entry<'_>| match is_small {
+                    true => NameRef::Under(self.own_labels(slice, *endpoint), tail),
+                    false => NameRef::Under(self.endpoint_labels(slice, *endpoint), self.above as u8),
+                };
                 let targets = entries.map(|entry| (target(&entry), entry.port, entry.endpoint.address));
                 self.weighted(&targets.collect::<Targets>())
             }
