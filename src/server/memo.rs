@@ -45,6 +45,8 @@ pub(super) enum Memory {
 }
 
 struct Memo {
+    /// The newest site that has asked; what others have answered is forgotten.
+    site: u64,
     /// The upper half of the hash of each place's query; 0 if there is none.
     tags: Box<[[u32; ROW]]>,
     places: Box<[[Option<Box<Kept>>; ROW]]>,
@@ -63,7 +65,6 @@ struct Memo {
 
 /// One piece of memory, as far as usual answers go.
 struct Kept {
-    site: u64,
     sources: SmallVec<[(Arc<Versions>, Seen); 1]>,
     until: Option<Instant>,
     tallies: Rc<Tallies>,
@@ -81,7 +82,7 @@ struct Tallies {
     waiting: Cell<u64>,
 }
 
-/// Site, and the identity of each tally.
+/// The identity of each tally.
 type Identity = SmallVec<[u64; 4]>;
 
 /// What an answer or its metrics depend on beside the query.
@@ -129,12 +130,14 @@ pub(super) fn keep(site: u64, arrival: &Arrival, hash: u64, message: &[u8], answ
     let Some(answer) = Repeat::of(answer) else { return };
     let tallies: Vec<Tally> = terms.iter_mut().filter_map(|terms| terms.tally.take()).collect();
     MEMO.with_borrow_mut(|memo| {
+        if memo.site != site {
+            return;
+        }
         let kept = Kept {
-            site,
             until: terms.iter().filter_map(|terms| terms.until).min(),
             aging: terms.iter().any(|terms| terms.aging),
             shuffle: terms.iter().any(|terms| terms.shuffle),
-            tallies: memo.tallies(site, tallies),
+            tallies: memo.tallies(tallies),
             sources: terms.into_iter().filter_map(|terms| terms.source).collect(),
             lane: Lane::of(arrival),
             times: 0,
@@ -184,6 +187,7 @@ impl Memo {
     fn new(places: usize) -> Self {
         let rows = (places / ROW).max(1);
         Self {
+            site: 0,
             tags: vec![[0; ROW]; rows].into(),
             places: (0..rows).map(|_| [const { None }; ROW]).collect(),
             sighted: vec![[0; ROW]; rows].into(),
@@ -195,11 +199,28 @@ impl Memo {
         }
     }
 
+    /// Forgets what an older site has answered, with all that its answers hold on to. Says whether this is no older one
+    /// itself, which still has queries after a reload.
+    #[cold]
+    fn turn_to(&mut self, site: u64) -> bool {
+        if site < self.site {
+            return false;
+        }
+        self.site = site;
+        self.tags.fill([0; ROW]);
+        self.places.iter_mut().flatten().for_each(|place| *place = None);
+        self.tallies.clear();
+        true
+    }
+
     const fn row(&self, hash: u64) -> usize {
         hash as usize % self.tags.len()
     }
 
     fn recall(&mut self, site: u64, now: Instant, lane: Lane, hash: u64, message: &[u8], out: &mut [u8]) -> Memory {
+        if site != self.site && !self.turn_to(site) {
+            return Memory::Nothing;
+        }
         let (row, wanted) = (self.row(hash), tag(hash));
         let Some(at) = self.tags[row].iter().position(|&tag| tag == wanted) else {
             let sighted = &mut self.sighted[row];
@@ -213,7 +234,7 @@ impl Memo {
         };
         let Some(kept) = &mut self.places[row][at] else { return Memory::Nothing };
         let ttl = kept.ttl(now);
-        if kept.site != site || kept.lane != lane || *kept.query != message[2..] || ttl.is_none() || !kept.holds() {
+        if kept.lane != lane || *kept.query != message[2..] || ttl.is_none() || !kept.holds() {
             self.tags[row][at] = 0;
             self.places[row][at] = None;
             return Memory::Wanted(hash);
@@ -248,11 +269,11 @@ impl Memo {
         self.tags[row].contains(&0) || self.seed >> 29 == 0
     }
 
-    fn tallies(&mut self, site: u64, each: Vec<Tally>) -> Rc<Tallies> {
+    fn tallies(&mut self, each: Vec<Tally>) -> Rc<Tallies> {
         if self.tallies.len() >= self.tags.len() * ROW {
             self.tallies.retain(|_, tallies| Rc::strong_count(tallies) > 1);
         }
-        let identity = std::iter::once(site).chain(each.iter().map(|tally| tally.identity)).collect();
+        let identity = each.iter().map(|tally| tally.identity).collect();
         let made = || Rc::new(Tallies { each, waiting: Cell::new(0) });
         Rc::clone(self.tallies.entry(identity).or_insert_with(made))
     }
@@ -294,10 +315,9 @@ mod tests {
 
     fn kept(memo: &mut Memo, query: &[u8], answer: &[u8]) -> Kept {
         Kept {
-            site: 1,
             sources: SmallVec::new(),
             until: None,
-            tallies: memo.tallies(1, Vec::new()),
+            tallies: memo.tallies(Vec::new()),
             lane: LANE,
             aging: false,
             shuffle: false,
@@ -318,7 +338,6 @@ mod tests {
             }
             Memory::Wanted(hash) => {
                 let mut kept = kept(memo, query, &answer(query, 3));
-                kept.site = site;
                 change(&mut kept);
                 memo.keep(hash, kept);
             }
@@ -409,6 +428,23 @@ mod tests {
                 assert_eq!(ttls.ttls().collect::<Vec<_>>(), [30 - later as u32; 3], "{what}");
             }
         }
+    }
+
+    #[test]
+    fn a_new_site_lets_go_of_all_that_the_older_one_has_answered() {
+        let (mut memo, now) = (Memo::new(2048), Instant::now());
+        let versions = Arc::new(Versions::new(16));
+        for number in 0..2_000 {
+            let query = query(&format!("n{}.example.org.", number / 2));
+            ask(&mut memo, 1, now, &query, |kept| kept.sources.push((Arc::clone(&versions), Seen::default())));
+        }
+        assert!(Arc::strong_count(&versions) > 900, "{} answers are kept", Arc::strong_count(&versions) - 1);
+        let query = query("n0.example.org.");
+        ask(&mut memo, 2, now, &query, |_| {});
+        assert_eq!(Arc::strong_count(&versions), 1, "the test's own");
+        assert!(memo.tallies.len() <= 1, "{} ways to count", memo.tallies.len());
+        assert!(ask(&mut memo, 1, now, &query, |_| {}).is_none(), "a query that is late");
+        assert!(ask(&mut memo, 2, now, &query, |_| {}).is_some(), "the newer site still knows its own");
     }
 
     #[test]
