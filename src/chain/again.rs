@@ -35,8 +35,20 @@ pub struct Terms {
 pub struct Tally {
     /// Equal for tallies of one plugin that count the same, so that one is enough for all of them.
     pub identity: u64,
-    /// Counts so many answers, which took this long each.
-    pub count: Box<dyn Fn(u64, Duration)>,
+    /// Counts them.
+    pub count: Box<dyn Fn(&Recurrence)>,
+}
+
+/// Answers that were given once more, all of which one tally counts.
+pub struct Recurrence {
+    /// How many.
+    pub times: u64,
+    /// How long each took.
+    pub took: Duration,
+    /// Octets of all their queries together.
+    pub request_octets: u64,
+    /// Octets of all of them together.
+    pub response_octets: u64,
 }
 
 impl Chain {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Tally, Transport};
+use super::{Recurrence, Tally, Transport};
 use crate::{
     metrics::{Counter, CounterFamily, Histogram, HistogramFamily, Registry, SIZE_BUCKETS, TIME_BUCKETS},
     wire::{Rcode, RecordType},
@@ -151,33 +151,40 @@ impl DnsHandles {
         self.response(exchange, Counter::inc);
     }
 
-    /// Counts exchanges that differ from this one in their duration only.
+    /// Counts exchanges that differ from this one in their duration, and in their sizes within the same buckets.
     pub fn recurring(&self, exchange: &Exchange) -> Tally {
         let (request, response) = (self.request(exchange).clone(), self.response(exchange, Counter::clone));
         let with_do = exchange.dnssec_ok.then(|| self.with_do().clone());
         let duration = self.duration().clone();
         let [request_size, response_size] = self.sizes(exchange.transport).map(Histogram::clone);
-        let (request_octets, response_octets) = (exchange.request_size as f64, exchange.response_size as f64);
-        let count = move |times, took: Duration| {
+        let [request_bucket, response_bucket] = self.size_buckets(exchange);
+        let count = move |recurrence: &Recurrence| {
+            let Recurrence { times, took, request_octets, response_octets } = *recurrence;
             request.inc_by(times);
             response.inc_by(times);
             if let Some(with_do) = &with_do {
                 with_do.inc_by(times);
             }
             duration.observe_times(took.as_secs_f64(), times);
-            request_size.observe_times(request_octets, times);
-            response_size.observe_times(response_octets, times);
+            request_size.observe_within(request_bucket, request_octets as f64, times);
+            response_size.observe_within(response_bucket, response_octets as f64, times);
         };
         Tally { identity: self.identity(exchange), count: Box::new(count) }
     }
 
     fn identity(&self, exchange: &Exchange) -> u64 {
-        let Exchange { peer, record_type, dnssec_ok, request_size, response_size, rcode, plugin, .. } = *exchange;
+        let Exchange { peer, record_type, dnssec_ok, rcode, plugin, .. } = *exchange;
         let mut hasher = DefaultHasher::new();
         std::ptr::from_ref(self).addr().hash(&mut hasher);
         (peer.ip().to_canonical().is_ipv6(), exchange.transport, record_type, dnssec_ok).hash(&mut hasher);
-        (request_size, response_size, rcode.0, plugin).hash(&mut hasher);
+        (self.size_buckets(exchange), rcode.0, plugin).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// Of the request's and the response's size.
+    fn size_buckets(&self, exchange: &Exchange) -> [usize; 2] {
+        let [request, response] = self.sizes(exchange.transport);
+        [request.bucket(exchange.request_size as f64), response.bucket(exchange.response_size as f64)]
     }
 
     fn place(&self) -> [&str; 3] {

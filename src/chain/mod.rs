@@ -31,7 +31,7 @@ mod zones;
 
 use std::{future::Future, pin::Pin};
 
-pub use again::{Again, Tally, Terms};
+pub use again::{Again, Recurrence, Tally, Terms};
 pub use block::{Block, BlockParts, Control, HttpEndpoint, OnBindFailure, Probe, Probes, Shared, Shed, Started, View};
 pub use context::{Context, Place, Transport};
 pub use directive::{Build, BuildError, Directive, Keys, Parse};

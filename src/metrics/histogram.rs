@@ -58,9 +58,18 @@ impl Histogram {
 
     /// A value was seen so many times.
     pub fn observe_times(&self, value: f64, times: u64) {
+        self.observe_within(self.bucket(value), value * times as f64, times);
+    }
+
+    /// Which bucket a value belongs to.
+    pub fn bucket(&self, value: f64) -> usize {
         // A bound belongs to the bucket below it.
-        let bucket = self.bounds.iter().position(|&bound| value <= bound).unwrap_or(self.bounds.len());
+        self.bounds.iter().position(|&bound| value <= bound).unwrap_or(self.bounds.len())
+    }
+
+    /// So many values of one bucket were seen, which have this sum.
+    pub fn observe_within(&self, bucket: usize, sum: f64, times: u64) {
         self.lanes.add(self.first + bucket as u32, times);
-        self.lanes.add_float(self.above() + 1, value * times as f64);
+        self.lanes.add_float(self.above() + 1, sum);
     }
 }

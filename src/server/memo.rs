@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::answer::Arrival;
 use crate::{
-    chain::{Tally, Terms},
+    chain::{Recurrence, Tally, Terms},
     versions::{Seen, Versions},
     wire::Repeat,
 };
@@ -79,7 +79,15 @@ struct Kept {
 /// What the plugins count of an answer.
 struct Tallies {
     each: Vec<Tally>,
-    waiting: Cell<u64>,
+    waiting: Cell<Waiting>,
+}
+
+/// What has been given and not been counted yet.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    times: u64,
+    request_octets: u64,
+    response_octets: u64,
 }
 
 /// The identity of each tally.
@@ -158,8 +166,9 @@ pub(super) fn settle() {
         }
         let took = memo.start.elapsed();
         for tallies in memo.given.drain(..) {
-            let times = tallies.waiting.take();
-            tallies.each.iter().for_each(|tally| (tally.count)(times, took));
+            let Waiting { times, request_octets, response_octets } = tallies.waiting.take();
+            let recurrence = Recurrence { times, took, request_octets, response_octets };
+            tallies.each.iter().for_each(|tally| (tally.count)(&recurrence));
         }
     });
 }
@@ -253,9 +262,14 @@ impl Memo {
                 if self.given.is_empty() {
                     self.start = now;
                 }
-                if kept.tallies.waiting.replace(kept.tallies.waiting.get() + 1) == 0 {
+                let mut waiting = kept.tallies.waiting.get();
+                if waiting.times == 0 {
                     self.given.push(Rc::clone(&kept.tallies));
                 }
+                waiting.times += 1;
+                waiting.request_octets += message.len() as u64;
+                waiting.response_octets += length as u64;
+                kept.tallies.waiting.set(waiting);
                 Memory::Given(length)
             }
             None => Memory::Nothing,
@@ -274,7 +288,7 @@ impl Memo {
             self.tallies.retain(|_, tallies| Rc::strong_count(tallies) > 1);
         }
         let identity = each.iter().map(|tally| tally.identity).collect();
-        let made = || Rc::new(Tallies { each, waiting: Cell::new(0) });
+        let made = || Rc::new(Tallies { each, waiting: Cell::default() });
         Rc::clone(self.tallies.entry(identity).or_insert_with(made))
     }
 
@@ -467,19 +481,25 @@ mod tests {
     fn answers_are_counted_when_they_leave() {
         let now = Instant::now();
         let query = query("api.shop.svc.cluster.local.");
-        let counted = Rc::new(Cell::new(0));
+        let (counted, octets) = (Rc::new(Cell::new(0)), Rc::new(Cell::new((0, 0))));
         MEMO.with_borrow_mut(|memo| {
             for _ in 0..5 {
-                let counted = Rc::clone(&counted);
+                let (counted, octets) = (Rc::clone(&counted), Rc::clone(&octets));
                 ask(memo, 9, now, &query, |kept| {
-                    let count = Box::new(move |times, _| counted.set(counted.get() + times));
-                    kept.tallies = Rc::new(Tallies { each: vec![Tally { identity: 1, count }], waiting: Cell::new(0) });
+                    let count = Box::new(move |recurrence: &Recurrence| {
+                        counted.set(counted.get() + recurrence.times);
+                        octets.set((recurrence.request_octets, recurrence.response_octets));
+                    });
+                    kept.tallies =
+                        Rc::new(Tallies { each: vec![Tally { identity: 1, count }], waiting: Cell::default() });
                 });
             }
         });
         assert_eq!(counted.get(), 0);
         settle();
         assert_eq!(counted.get(), 3, "the first two went along the chain");
+        let length = query.len() as u64;
+        assert_eq!(octets.get(), (3 * length, 3 * (length + 3 * 16)), "three addresses in each");
         settle();
         assert_eq!(counted.get(), 3);
     }

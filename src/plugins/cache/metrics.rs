@@ -2,7 +2,7 @@ use std::sync::Weak;
 
 use crate::{
     cache::{AnswerCache, Half},
-    chain::Tally,
+    chain::{Recurrence, Tally},
     metrics::{Counter, Registry},
 };
 
@@ -40,9 +40,9 @@ impl Metrics {
         let requests = self.requests.clone();
         let place = std::ptr::from_ref(self).addr() as u64;
         let identity = place.wrapping_mul(3).wrapping_add(hit.map_or(0, |half| 1 + half as u64));
-        let count = move |times, _| {
-            requests.inc_by(times);
-            outcome.inc_by(times);
+        let count = move |recurrence: &Recurrence| {
+            requests.inc_by(recurrence.times);
+            outcome.inc_by(recurrence.times);
         };
         Tally { identity, count: Box::new(count) }
     }
