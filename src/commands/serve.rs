@@ -13,6 +13,11 @@ use crate::{
     server::{Server, Settings, Signal, Source},
 };
 
+/// How many answers all workers together give again without a walk: the names that the pods of a large cluster ask for.
+const REMEMBERED: usize = 16_384;
+/// What each worker has of them at least.
+const REMEMBERED_EACH: usize = 1_024;
+
 const FLAGS: &[Flag] = &[
     Flag { name: "conf", value: Some("FILE"), help: "Corefile to load; `stdin` reads it from standard input" },
     Flag { name: "dns.port", value: Some("PORT"), help: "port of zones that name none (default 53)" },
@@ -97,7 +102,7 @@ fn serve(options: Options) -> Result<(), String> {
         directives: DIRECTIVES,
         registry: runtime::registry(),
         workers: options.workers,
-        remembered: 2048,
+        remembered: (REMEMBERED / options.workers.max(1)).max(REMEMBERED_EACH),
         set_debug: Box::new(log_format::set_debug),
         overlap: false,
         readiness: None,

@@ -21,9 +21,11 @@ use crate::{
 
 /// An answer may stand in any place of one row, whose tags fill a cache line.
 const ROW: usize = 16;
-/// Longer queries and answers take the way along the chain; 2,048 of them are 2 MiB at most.
+/// Longer queries and answers take the way along the chain.
 const LONGEST_QUERY: usize = 160;
 const LONGEST_ANSWER: usize = 512;
+/// Octets for each answer that there is room for: all together take no more than that, but for a row.
+const EACH: usize = 320;
 /// After so many answers the chain is walked once more, so that whoever gave it knows what is in use.
 const TIMES: u8 = 200;
 
@@ -50,6 +52,8 @@ struct Memo {
     /// The upper half of the hash of each place's query; 0 if there is none.
     tags: Box<[[u32; ROW]]>,
     places: Box<[[Option<Box<Kept>>; ROW]]>,
+    /// Octets of all that is kept.
+    size: usize,
     /// The tags of queries that were asked once, the last ones of each row.
     sighted: Box<[[u32; ROW]]>,
     /// Which of these goes next.
@@ -63,7 +67,6 @@ struct Memo {
     seed: u32,
 }
 
-/// One piece of memory, as far as usual answers go.
 struct Kept {
     sources: SmallVec<[(Arc<Versions>, Seen); 1]>,
     until: Option<Instant>,
@@ -72,7 +75,6 @@ struct Kept {
     aging: bool,
     shuffle: bool,
     times: u8,
-    query: SmallVec<[u8; 64]>,
     answer: Repeat,
 }
 
@@ -135,7 +137,9 @@ pub(super) fn keep(site: u64, arrival: &Arrival, hash: u64, message: &[u8], answ
     if answer.len() > LONGEST_ANSWER {
         return;
     }
-    let Some(answer) = Repeat::of(answer) else { return };
+    let aging = terms.iter().any(|terms| terms.aging);
+    let shuffle = terms.iter().any(|terms| terms.shuffle);
+    let Some(answer) = Repeat::of(message, answer, aging, shuffle) else { return };
     let tallies: Vec<Tally> = terms.iter_mut().filter_map(|terms| terms.tally.take()).collect();
     MEMO.with_borrow_mut(|memo| {
         if memo.site != site {
@@ -143,13 +147,12 @@ pub(super) fn keep(site: u64, arrival: &Arrival, hash: u64, message: &[u8], answ
         }
         let kept = Kept {
             until: terms.iter().filter_map(|terms| terms.until).min(),
-            aging: terms.iter().any(|terms| terms.aging),
-            shuffle: terms.iter().any(|terms| terms.shuffle),
+            aging,
+            shuffle,
             tallies: memo.tallies(tallies),
             sources: terms.into_iter().filter_map(|terms| terms.source).collect(),
             lane: Lane::of(arrival),
             times: 0,
-            query: SmallVec::from_slice(&message[2..]),
             answer,
         };
         if kept.holds() {
@@ -174,6 +177,11 @@ pub(super) fn settle() {
 }
 
 impl Kept {
+    /// The memory that it takes, octets.
+    fn size(&self) -> usize {
+        size_of::<Self>() - size_of::<Repeat>() + self.answer.size()
+    }
+
     /// Whether nothing that was read for the answer has changed.
     fn holds(&self) -> bool {
         self.sources.iter().all(|(versions, seen)| versions.still(seen))
@@ -199,6 +207,7 @@ impl Memo {
             site: 0,
             tags: vec![[0; ROW]; rows].into(),
             places: (0..rows).map(|_| [const { None }; ROW]).collect(),
+            size: 0,
             sighted: vec![[0; ROW]; rows].into(),
             oldest: vec![0; rows].into(),
             tallies: HashMap::default(),
@@ -218,6 +227,7 @@ impl Memo {
         self.site = site;
         self.tags.fill([0; ROW]);
         self.places.iter_mut().flatten().for_each(|place| *place = None);
+        self.size = 0;
         self.tallies.clear();
         true
     }
@@ -243,9 +253,8 @@ impl Memo {
         };
         let Some(kept) = &mut self.places[row][at] else { return Memory::Nothing };
         let ttl = kept.ttl(now);
-        if kept.lane != lane || *kept.query != message[2..] || ttl.is_none() || !kept.holds() {
-            self.tags[row][at] = 0;
-            self.places[row][at] = None;
+        if kept.lane != lane || !kept.answer.is_to(message) || ttl.is_none() || !kept.holds() {
+            self.put(row, at, 0, None);
             return Memory::Wanted(hash);
         }
         kept.times += 1;
@@ -298,8 +307,21 @@ impl Memo {
         let at = tags.iter().position(|&there| there == tag).or_else(|| tags.iter().position(|&there| there == 0));
         // Any will do: whoever is asked often comes back.
         let at = at.unwrap_or((hash >> 16) as usize % ROW);
+        self.put(row, at, tag, Some(Box::new(kept)));
+        // Answers are longer than usual: others of the row go for it.
+        for step in 1..ROW {
+            if self.size > self.tags.len() * ROW * EACH {
+                self.put(row, (at + step) % ROW, 0, None);
+            }
+        }
+    }
+
+    fn put(&mut self, row: usize, at: usize, tag: u32, kept: Option<Box<Kept>>) {
+        let size = |kept: &Option<Box<Kept>>| kept.as_ref().map_or(0, |kept| kept.size());
+        self.size += size(&kept);
+        self.size -= size(&self.places[row][at]);
         self.tags[row][at] = tag;
-        self.places[row][at] = Some(Box::new(kept));
+        self.places[row][at] = kept;
     }
 }
 
@@ -336,8 +358,7 @@ mod tests {
             aging: false,
             shuffle: false,
             times: 0,
-            query: SmallVec::from_slice(&query[2..]),
-            answer: Repeat::of(answer).unwrap(),
+            answer: Repeat::of(query, answer, true, true).unwrap(),
         }
     }
 
@@ -438,7 +459,7 @@ mod tests {
             let got = ask(&mut memo, site, now + Duration::from_secs(later), &query, |_| {});
             assert_eq!(got.is_some(), given, "{what}");
             if let Some(got) = got {
-                let ttls = Repeat::of(&got).unwrap();
+                let ttls = Repeat::of(&query, &got, true, false).unwrap();
                 assert_eq!(ttls.ttls().collect::<Vec<_>>(), [30 - later as u32; 3], "{what}");
             }
         }
@@ -459,6 +480,23 @@ mod tests {
         assert!(memo.tallies.len() <= 1, "{} ways to count", memo.tallies.len());
         assert!(ask(&mut memo, 1, now, &query, |_| {}).is_none(), "a query that is late");
         assert!(ask(&mut memo, 2, now, &query, |_| {}).is_some(), "the newer site still knows its own");
+    }
+
+    #[test]
+    fn long_answers_take_no_more_memory_than_there_is() {
+        let (mut memo, now, most) = (Memo::new(256), Instant::now(), 256 * EACH);
+        for number in 0..2_000 {
+            let query = query(&format!("n{}.example.org.", number / 2));
+            let hash = HASHER.hash_one((&query[2..], LANE.number()));
+            if let Memory::Wanted(hash) = memo.recall(1, now, LANE, hash, &query, &mut [0; 512]) {
+                let kept = kept(&mut memo, &query, &answer(&query, 25));
+                memo.keep(hash, kept);
+            }
+        }
+        let places = || memo.places.iter().flatten().flatten();
+        assert_eq!(memo.size, places().map(|kept| kept.size()).sum::<usize>(), "what is counted is there");
+        assert!(memo.size <= most + 1_200, "{} of {most} octets", memo.size);
+        assert!(places().count() > 60, "{} are kept", places().count());
     }
 
     #[test]
