@@ -14,7 +14,7 @@ use crate::support::{
 use super::{
     CORES, PATIENCE, SEAMARK,
     load::dnsperf,
-    peers::{Role, Setting},
+    peers::{Program, Role, Setting},
     rounds::median,
 };
 
@@ -51,8 +51,7 @@ impl Life {
         let mut starts: Vec<f64> = (0..2).map(|_| begin(free_port()).1).collect();
         let (program, start) = begin(port);
         starts.push(start);
-        pause(2000);
-        let synced = program.memory().0;
+        let synced = settled(&program);
         let (writes, events) = events(cluster, port);
         dnsperf(CORES[1], port, &setting.questions.join("names"), false, &["-l", "5"]);
         let loaded = program.memory().0;
@@ -70,6 +69,22 @@ impl Life {
         );
         life
     }
+}
+
+/// Resident memory once it stays as it is: a program may answer before it knows the whole cluster. KiB.
+fn settled(program: &Program) -> u64 {
+    let mut last = 0;
+    let mut still = 0;
+    for _ in 0..120 {
+        pause(500);
+        let now = program.memory().0;
+        still = if now.abs_diff(last) <= now / 200 { still + 1 } else { 0 };
+        last = now;
+        if still == 6 {
+            break;
+        }
+    }
+    last
 }
 
 /// 40 changes: after they were sent, and after the API server replied.
