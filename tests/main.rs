@@ -15,6 +15,7 @@ mod layers;
 mod live;
 mod node;
 mod node_search;
+mod proxyproto;
 mod scenarios;
 mod serve;
 mod soak;

@@ -13,8 +13,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, StreamLimits, TcpLimits, Waiting,
-    WatchUpstreams, ZoneSources, offer::Offers,
+    BuildError, Context, LabelSource, Labels, Offered, Plugin, ProxyRules, Server, ServerSlot, StreamLimits, TcpLimits,
+    Waiting, WatchUpstreams, ZoneSources, offer::Offers,
 };
 use crate::{
     corefile::Scheme,
@@ -65,6 +65,8 @@ pub struct BlockParts {
     pub shed: Vec<Shed>,
     /// How long to go on answering after SIGTERM (`health { lameduck }`).
     pub lameduck: Option<Duration>,
+    /// From whom headers of the PROXY protocol are taken (`proxyproto`).
+    pub proxied: Option<ProxyRules>,
     /// Limits of TCP connections (`timeouts`).
     pub tcp: TcpLimits,
     /// Who the block's encrypted listeners are (`tls`).

@@ -34,6 +34,7 @@ pub mod multisocket;
 pub mod nsid;
 pub mod on;
 pub mod prometheus;
+pub mod proxyproto;
 pub mod quic;
 pub mod ready;
 pub mod reload;
@@ -59,6 +60,7 @@ pub const DIRECTIVES: &[Directive] = &[
     root::DIRECTIVE,     // before all that name files
     metadata::DIRECTIVE, // before all that read labels, or keep something for their sake
     cancel::DIRECTIVE,   // bounds the wait for those below
+    proxyproto::DIRECTIVE, // who asks, before all that look at clients
     quic::DIRECTIVE,     // only sets limits, as the next three
     grpc_server::DIRECTIVE,
     https::DIRECTIVE,

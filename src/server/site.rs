@@ -16,6 +16,7 @@ use super::{
     absent,
     listen::ListenAddress,
     metrics::Refusals,
+    proxied::Proxied,
     route::{Routes, Target},
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: &[&str] = &["proxyproto"];
+const NOT_YET: &[&str] = &[];
 
 /// Directives that CoreDNS had once, and what has taken their place.
 const GONE: [(&str, &str); 4] = [
@@ -135,6 +136,8 @@ pub(crate) struct Site {
     guises: Vec<Option<Guise>>,
     /// What counts what is let go over UDP, by listener; `None` without `shed`.
     shed: Vec<Option<Shed>>,
+    /// How headers of proxies are taken, by listener; `None` without `proxyproto`.
+    proxied: Vec<Option<Arc<Proxied>>>,
     /// What to do first when the process ends.
     at_end: Mutex<Vec<Waiting<()>>>,
     dropped: Vec<DnsHandles>,
@@ -226,6 +229,11 @@ impl Site {
     /// What counts what a listener lets go; `None` if it does not.
     pub(crate) fn shed(&self, listener: usize) -> Option<&Shed> {
         self.shed.get(listener)?.as_ref()
+    }
+
+    /// How a listener takes headers of proxies; `None` if it does not look for them.
+    pub(crate) fn proxied(&self, listener: usize) -> Option<&Arc<Proxied>> {
+        self.proxied.get(listener)?.as_ref()
     }
 
     /// What to do first when the process ends; there once.
@@ -356,6 +364,7 @@ impl<'a> Builder<'a> {
             tcp: Vec::new(),
             guises: Vec::new(),
             shed: Vec::new(),
+            proxied: Vec::new(),
             at_end: Mutex::default(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
@@ -402,7 +411,7 @@ impl<'a> Builder<'a> {
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
         let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
-        let BlockParts { debug, tcp, view, tls, streams, at_end, shed, .. } = parts;
+        let BlockParts { debug, tcp, view, tls, streams, at_end, shed, proxied, .. } = parts;
         self.site.at_end.get_mut().unwrap_or_else(PoisonError::into_inner).extend(at_end);
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
@@ -419,6 +428,10 @@ impl<'a> Builder<'a> {
             self.site.tcp[listener] = tcp.or(self.site.tcp[listener]);
             if let Some(shed) = shed.get(number) {
                 self.site.shed[listener] = Some(shed.clone());
+            }
+            if let Some(rules) = &proxied {
+                let proxied = Proxied::new(rules.clone(), self.ground.registry, &address.label());
+                self.site.proxied[listener] = Some(Arc::new(proxied));
             }
             let own = streams.iter().find(|(scheme, _)| *scheme == address.scheme);
             let limits = own.map(|(_, limits)| *limits).unwrap_or_default();
@@ -483,6 +496,7 @@ impl<'a> Builder<'a> {
         self.site.tcp.push(TcpLimits::default());
         self.site.guises.push(None);
         self.site.shed.push(None);
+        self.site.proxied.push(None);
         self.site.dropped.push(self.dns.bind(&address.label(), "dropped", ""));
         number
     }
