@@ -238,11 +238,14 @@ fn clients_behind_a_proxy_are_known_to_coredns() {
 fn clients_are_known_to_encrypted_listeners(program: &Path) {
     let authority = authority();
     let [tls, https, quic, grpc] = std::array::from_fn(|_| free_port());
-    let keys = format!("tls://.:{tls} https://.:{https} https3://.:{https} quic://.:{quic} grpc://.:{grpc}");
     let proxyproto = "proxyproto {\n allow 127.0.0.1/32\n udp_session_tracking 28s\n tlv_metadata\n }";
-    let corefile = format!(
-        ".:{{port}} {{\n whoami\n}}\n{keys} {{\n bind 127.0.0.1\n tls dns.pem dns.key\n metadata\n {proxyproto}\n {LOG}\n whoami\n}}\n"
-    );
+    let schemes = [("tls", tls), ("https", https), ("https3", https), ("quic", quic), ("grpc", grpc)];
+    let block = |(scheme, port): (&str, u16)| {
+        format!(
+            "{scheme}://.:{port} {{\n bind 127.0.0.1\n tls dns.pem dns.key\n metadata\n {proxyproto}\n {LOG}\n whoami\n}}\n"
+        )
+    };
+    let corefile = ".:{port} {\n whoami\n}\n".to_owned() + &schemes.map(block).concat();
     let server = launch(program, &corefile, &authority);
     let tlvs = [0xEA, 0, 1, 7];
     let (stream, datagram) = (v2(0x21, 0x11, &tlvs), v2(0x21, 0x12, &tlvs));
