@@ -442,6 +442,6 @@ async fn prepare(
 fn serve_http(site: &Site, listeners: &HashMap<String, http::Listener>) {
     for (address, listener) in listeners {
         let endpoints = site.http().iter().filter(|endpoint| endpoint.address == *address);
-        listener.serve(endpoints.map(|e| (e.path.to_owned(), Arc::clone(&e.handler))).collect());
+        listener.serve(endpoints.map(|e| (e.path.to_owned(), e.handler.clone())).collect());
     }
 }
