@@ -1,14 +1,21 @@
 //! Databases of addresses in MaxMind's format, written as a test needs them
 //! (maxmind.github.io/MaxMind-DB).
 
-use std::{collections::BTreeMap, fs, net::Ipv6Addr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{IpAddr, Ipv6Addr},
+    path::Path,
+};
 
 /// A value of the data section.
 #[derive(Clone)]
 pub(crate) enum Value {
     Text(&'static str),
     Double(f64),
+    Short(u16),
     Number(u32),
+    Long(u64),
     Bool(bool),
     Map(Vec<(&'static str, Self)>),
     List(Vec<Self>),
@@ -25,15 +32,18 @@ impl Database {
         Self { kind, networks: Vec::new() }
     }
 
-    /// Adds a network; IPv4 ones are below `::/96`.
+    /// Adds a network; IPv4 ones are below `::/96`, and below `::ffff:0:0/96` as in the real ones.
     pub(crate) fn with(mut self, network: &str, value: Value) -> Self {
         let (address, length) = network.split_once('/').expect("a network");
         let length: u8 = length.parse().expect("a length");
-        let (address, length) = match address.parse().expect("an address") {
-            std::net::IpAddr::V4(address) => (Ipv6Addr::from(u128::from(u32::from(address))), length + 96),
-            std::net::IpAddr::V6(address) => (address, length),
-        };
-        self.networks.push((address, length, value));
+        match address.parse().expect("an address") {
+            IpAddr::V4(address) => {
+                let low = Ipv6Addr::from(u128::from(u32::from(address)));
+                self.networks.push((low, length + 96, value.clone()));
+                self.networks.push((address.to_ipv6_mapped(), length + 96, value));
+            }
+            IpAddr::V6(address) => self.networks.push((address, length, value)),
+        }
         self
     }
 
@@ -75,17 +85,16 @@ impl Database {
         octets.extend([0; 16]);
         octets.extend(&data);
         octets.extend(b"\xAB\xCD\xEFMaxMind.com");
-        let number = |number: usize| Value::Number(number as u32);
         let metadata = Value::Map(vec![
-            ("binary_format_major_version", number(2)),
-            ("binary_format_minor_version", number(0)),
-            ("build_epoch", number(1_760_000_000)),
+            ("binary_format_major_version", Value::Short(2)),
+            ("binary_format_minor_version", Value::Short(0)),
+            ("build_epoch", Value::Long(1_760_000_000)),
             ("database_type", Value::Text(self.kind)),
             ("description", Value::Map(vec![("en", Value::Text("a test"))])),
-            ("ip_version", number(6)),
+            ("ip_version", Value::Short(6)),
             ("languages", Value::List(vec![Value::Text("en")])),
-            ("node_count", number(nodes.len())),
-            ("record_size", number(24)),
+            ("node_count", Value::Number(nodes.len() as u32)),
+            ("record_size", Value::Short(24)),
         ]);
         encode(&metadata, &mut octets);
         octets
@@ -107,6 +116,14 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Double(number) => {
             head(3, 8, out);
+            out.extend(number.to_be_bytes());
+        }
+        Value::Short(number) => {
+            head(5, 2, out);
+            out.extend(number.to_be_bytes());
+        }
+        Value::Long(number) => {
+            head(9, 8, out);
             out.extend(number.to_be_bytes());
         }
         Value::Number(number) => {
