@@ -332,6 +332,7 @@ impl Server {
         if timeout(DRAIN, idle).await.is_err() {
             tracing::warn!(waiting = self.parking.waiting(), "some queries were not finished in time");
         }
+        futures::future::join_all(site.take_last()).await;
         site.end();
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Site {
     proxied: Vec<Option<Arc<Proxied>>>,
     /// What to do first when the process ends.
     at_end: Mutex<Vec<Waiting<()>>>,
+    /// And what to do last.
+    at_last: Mutex<Vec<Waiting<()>>>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
     enabled: Vec<[String; 4]>,
@@ -239,6 +241,11 @@ impl Site {
     /// What to do first when the process ends; there once.
     pub(crate) fn take_endings(&self) -> Vec<Waiting<()>> {
         std::mem::take(&mut *self.at_end.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What to do last when the process ends; there once.
+    pub(crate) fn take_last(&self) -> Vec<Waiting<()>> {
+        std::mem::take(&mut *self.at_last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -366,6 +373,7 @@ impl<'a> Builder<'a> {
             shed: Vec::new(),
             proxied: Vec::new(),
             at_end: Mutex::default(),
+            at_last: Mutex::default(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
             enabled: Vec::new(),
@@ -411,8 +419,9 @@ impl<'a> Builder<'a> {
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
         let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
-        let BlockParts { debug, tcp, view, tls, streams, at_end, shed, proxied, .. } = parts;
+        let BlockParts { debug, tcp, view, tls, streams, at_end, at_last, shed, proxied, .. } = parts;
         self.site.at_end.get_mut().unwrap_or_else(PoisonError::into_inner).extend(at_end);
+        self.site.at_last.get_mut().unwrap_or_else(PoisonError::into_inner).extend(at_last);
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);

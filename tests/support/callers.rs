@@ -48,6 +48,11 @@ impl Caller {
         Self { config, port, header: Vec::new() }
     }
 
+    /// What its handshakes are begun with.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::new(self.config.clone())
+    }
+
     /// The same behind a proxy that writes this header in front of connections, or in a datagram of its own.
     pub(crate) fn behind(&self, header: &[u8]) -> Self {
         Self { header: header.to_vec(), ..self.clone() }
