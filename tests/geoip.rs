@@ -106,7 +106,10 @@ fn databases_that_are_wrong_and_those_that_change() {
     for (file, why) in [
         ("nothing.mmdb", "geoip: nothing.mmdb: No such file or directory"),
         ("text.mmdb", "geoip: text.mmdb: no database of MaxMind's format: "),
-        ("domain.mmdb", "geoip: domain.mmdb: a database of the type `GeoIP2-Domain` has neither places nor autonomous systems"),
+        (
+            "domain.mmdb",
+            "geoip: domain.mmdb: a database of the type `GeoIP2-Domain` has neither places nor autonomous systems",
+        ),
     ] {
         let corefile = format!(".:{{port}} {{\n geoip {file}\n whoami\n}}\n");
         let folder = directory();
@@ -118,7 +121,8 @@ fn databases_that_are_wrong_and_those_that_change() {
         assert!(server.log().contains(why), "{file}: {}", server.log());
     }
     mmdb::places().write(&home.join("a.mmdb"));
-    let corefile = ".:{port} {\n metadata\n geoip a.mmdb\n log . \"{name} {/geoip/city/name}|{/geoip/asn/number}.\"\n whoami\n}\n";
+    let corefile =
+        ".:{port} {\n metadata\n geoip a.mmdb\n log . \"{name} {/geoip/city/name}|{/geoip/asn/number}.\"\n whoami\n}\n";
     let server = Server::launch(program(), corefile, home, free_port());
     server.wait_until_it_answers();
     server.ask("before.test A");

@@ -80,9 +80,7 @@ fn one_profile_at_a_time_and_none_of_a_client_that_has_gone() {
     // A client that goes takes its profile with it.
     let gone = Command::new("curl").args(["-s", "-m", "1", &url("/profile?seconds=60")]).output().expect("curl");
     assert!(!gone.status.success());
-    crate::support::server::eventually("the next one", Duration::from_secs(10), || {
-        profile(pprof, 1, "next").0 == 200
-    });
+    crate::support::server::eventually("the next one", Duration::from_secs(10), || profile(pprof, 1, "next").0 == 200);
     assert_eq!(http(&url("/profile?seconds=0")).0, 400);
     for path in ["", "/"] {
         assert!(http(&url(path)).1.contains("profile?seconds="));

@@ -105,6 +105,9 @@ enum Over {
     Tcp,
 }
 
+/// Where, over what, what stands in front of the query, who has asked, and what CoreDNS finds if that is another thing.
+type Row = (u16, Over, Vec<u8>, &'static str, Option<&'static str>);
+
 const CLIENT: &str = "198.51.100.7:99, -";
 const ITSELF: &str = "itself, -";
 const SILENT: &str = "no answer";
@@ -147,8 +150,7 @@ fn clients_are_known(program: &Path, is_coredns: bool) {
     let udp = v2(0x21, 0x12, &[]);
     let tcp = v2(0x21, 0x11, &[]);
     let line = b"PROXY TCP4 198.51.100.7 198.51.100.53 99 53\r\n".to_vec();
-    // Where, over what, what stands in front of the query, who has asked, and what CoreDNS does if that is another thing.
-    let table: Vec<(u16, Over, Vec<u8>, &str, Option<&str>)> = vec![
+    let table: Vec<Row> = vec![
         (ports.allow_all, Over::Udp, vec![], ITSELF, None),
         (ports.allow_all, Over::Tcp, vec![], ITSELF, None),
         (ports.allow_all, Over::Udp, udp.clone(), CLIENT, None),
@@ -336,13 +338,12 @@ fn a_client_is_judged_by_the_address_that_its_proxy_names() {
 }
 
 /// A proxy that writes its header in front of every datagram of a QUIC connection.
-#[test]
-fn every_datagram_of_a_quic_connection_may_have_a_header() {
+fn headers_in_every_datagram(program: &Path) {
     let (authority, quic) = (authority(), free_port());
     let corefile = format!(
         ".:{{port}} {{\n whoami\n}}\nquic://.:{quic} {{\n tls dns.pem dns.key\n metadata\n proxyproto\n {LOG}\n whoami\n}}\n"
     );
-    let server = launch(program(), &corefile, &authority);
+    let server = launch(program, &corefile, &authority);
     run(async {
         let front = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let back = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
@@ -372,4 +373,15 @@ fn every_datagram_of_a_quic_connection_may_have_a_header() {
     for name in ["q0.test.", "q49.test."] {
         assert_eq!(client(&server, name), CLIENT, "{name}");
     }
+}
+
+#[test]
+fn every_datagram_of_a_quic_connection_may_have_a_header() {
+    headers_in_every_datagram(program());
+}
+
+#[test]
+#[ignore = "make e2e"]
+fn every_datagram_of_a_quic_connection_to_coredns_may_have_a_header() {
+    headers_in_every_datagram(&crate::live::coredns());
 }

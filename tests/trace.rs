@@ -211,7 +211,10 @@ fn a_collector_may_be_behind_https() {
     server.ask("www.other.test. A");
     let names = |collector: &Collector| {
         let spans = collector.spans("servedns");
-        spans.iter().map(|span| span["tags"]["coredns.io/name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        spans
+            .iter()
+            .map(|span| span["tags"]["coredns.io/name"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
     };
     eventually("the span", PATIENCE, || names(&collector).contains(&"www.test.".to_owned()));
     let line = format!("[ERROR] plugin/trace: spans cannot be posted to https://127.0.0.1:{bad}/spans: ");

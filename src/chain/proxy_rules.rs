@@ -31,7 +31,11 @@ impl ProxyRules {
     /// What becomes of a header that `peer` sends.
     pub fn manner(&self, peer: IpAddr) -> Manner {
         let peer = peer.to_canonical();
-        if self.allow.iter().any(|&(network, length)| holds(network, length, peer)) { Manner::Use } else { self.default }
+        if self.allow.iter().any(|&(network, length)| holds(network, length, peer)) {
+            Manner::Use
+        } else {
+            self.default
+        }
     }
 }
 

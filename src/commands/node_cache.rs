@@ -142,8 +142,11 @@ async fn serve_pages(address: &str, registry: &Arc<Registry>, ready: Arc<AtomicB
         }
     };
     let registry = Arc::clone(registry);
-    let metrics =
-        http::Handler::now(move || http::Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() });
+    let metrics = http::Handler::now(move || http::Reply {
+        status: 200,
+        content_type: Registry::CONTENT_TYPE,
+        body: registry.render(),
+    });
     let ready = http::Handler::now(move || match ready.load(Ordering::Relaxed) {
         true => http::Reply::text(200, "OK"),
         false => http::Reply::text(503, "node"),

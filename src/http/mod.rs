@@ -37,8 +37,11 @@ pub enum Handler {
     /// At once.
     Now(Arc<dyn Fn() -> Reply + Send + Sync>),
     /// After a while; is given what stands behind the `?`.
-    Later(Arc<dyn Fn(&str) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>),
+    Later(Arc<dyn Fn(&str) -> Soon + Send + Sync>),
 }
+
+/// A reply that is on its way.
+pub type Soon = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 impl Handler {
     /// One that has its reply at once.

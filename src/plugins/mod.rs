@@ -58,13 +58,13 @@ use crate::chain::Directive;
 /// All directives in the order in which a query meets them, whatever the order in the Corefile. It is CoreDNS
 /// 1.15.0's order: what stands higher sees what stands lower, on the way in and on the way out.
 pub const DIRECTIVES: &[Directive] = &[
-    view::DIRECTIVE,     // which queries come in at all; its name is a label of the metrics of those below
-    root::DIRECTIVE,     // before all that name files
-    metadata::DIRECTIVE, // before all that read labels, or keep something for their sake
-    geoip::DIRECTIVE,    // knows labels
-    cancel::DIRECTIVE,   // bounds the wait for those below
+    view::DIRECTIVE,       // which queries come in at all; its name is a label of the metrics of those below
+    root::DIRECTIVE,       // before all that name files
+    metadata::DIRECTIVE,   // before all that read labels, or keep something for their sake
+    geoip::DIRECTIVE,      // knows labels
+    cancel::DIRECTIVE,     // bounds the wait for those below
     proxyproto::DIRECTIVE, // who asks, before all that look at clients
-    quic::DIRECTIVE,     // only sets limits, as the next three
+    quic::DIRECTIVE,       // only sets limits, as the next three
     grpc_server::DIRECTIVE,
     https::DIRECTIVE,
     https3::DIRECTIVE,

@@ -30,9 +30,6 @@ use crate::{
     wire::{Name, Question, Rcode, Response},
 };
 
-/// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: &[&str] = &[];
-
 /// Directives that CoreDNS had once, and what has taken their place.
 const GONE: [(&str, &str); 4] = [
     ("proxy", "`forward` has taken its place"),
@@ -113,10 +110,6 @@ fn planned(block: &corefile::Block, directives: &[Directive], errors: &mut Vec<E
 fn unknown(word: &Token, directives: &[Directive]) -> Error {
     if let Some(instead) = absent::instead_of(&word.text) {
         return word.error(format!("directive `{}` of CoreDNS is not built into seamark: {instead}", word.text));
-    }
-    if NOT_YET.contains(&word.text.as_str()) {
-        let text = format!("directive `{}` of CoreDNS is not built into seamark yet", word.text);
-        return word.error(text);
     }
     if let Some((_, instead)) = GONE.iter().find(|(gone, _)| *gone == word.text) {
         return word.error(format!("Unknown directive '{}': {instead}", word.text));

@@ -71,11 +71,7 @@ async fn reach(way: &Way, caller: Option<&Caller>) -> io::Result<Frames> {
 }
 
 /// Writes what comes until nobody hands anything over any more.
-pub(super) async fn write(
-    mut frames: Frames,
-    messages: &mut Messages,
-    counts: &Counts,
-) -> io::Result<()> {
+pub(super) async fn write(mut frames: Frames, messages: &mut Messages, counts: &Counts) -> io::Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
     while messages.take(&mut batch, BATCH).await > 0 {
         for message in &batch {

@@ -160,7 +160,8 @@ fn head(kind: u8, size: usize, out: &mut Vec<u8>) {
 
 /// Some places: loopback is in a city of Iceland, 192.0.2.0/24 somewhere in Japan.
 pub(crate) fn places() -> Database {
-    let names = |name| Value::Map(vec![("names", Value::Map(vec![("de", Value::Text("?")), ("en", Value::Text(name))]))]);
+    let names =
+        |name| Value::Map(vec![("names", Value::Map(vec![("de", Value::Text("?")), ("en", Value::Text(name))]))]);
     let with = |value: Value, more: Vec<(&'static str, Value)>| match value {
         Value::Map(mut pairs) => {
             pairs.extend(more);
@@ -172,7 +173,10 @@ pub(crate) fn places() -> Database {
     let city = Value::Map(vec![
         ("city", names("Akureyri")),
         ("continent", with(names("Europe"), vec![("code", Value::Text("EU"))])),
-        ("country", with(names("Iceland"), vec![("iso_code", Value::Text("IS")), ("is_in_european_union", Value::Bool(true))])),
+        (
+            "country",
+            with(names("Iceland"), vec![("iso_code", Value::Text("IS")), ("is_in_european_union", Value::Bool(true))]),
+        ),
         (
             "location",
             Value::Map(vec![
@@ -185,7 +189,11 @@ pub(crate) fn places() -> Database {
         ("subdivisions", Value::List(vec![part("6"), part("AKU")])),
     ]);
     let country = Value::Map(vec![("country", part("JP"))]);
-    Database::new("GeoLite2-City").with("127.0.0.0/8", city.clone()).with("::1/128", city).with("192.0.2.0/24", country.clone()).with("2001:db8::/32", country)
+    Database::new("GeoLite2-City")
+        .with("127.0.0.0/8", city.clone())
+        .with("::1/128", city)
+        .with("192.0.2.0/24", country.clone())
+        .with("2001:db8::/32", country)
 }
 
 /// Some autonomous systems.
@@ -198,5 +206,7 @@ pub(crate) fn systems() -> Database {
         .into();
         Value::Map(fields.into_iter().collect())
     };
-    Database::new("GeoLite2-ASN").with("127.0.0.0/8", system(64_500, "LOOPBACK-AS")).with("192.0.2.0/24", system(4_200_000_000, "DOC"))
+    Database::new("GeoLite2-ASN")
+        .with("127.0.0.0/8", system(64_500, "LOOPBACK-AS"))
+        .with("192.0.2.0/24", system(4_200_000_000, "DOC"))
 }

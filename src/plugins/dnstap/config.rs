@@ -183,7 +183,11 @@ mod tests {
         ] {
             let found = way(&format!("listen tls://collector.test:6000 {{\n{text}\n}}")).credentials;
             let (certificate, key) = ("a.pem".into(), "a.key".into());
-            assert_eq!(found, Some(CredentialFiles { certificate, key, authorities, clients, key_log: None }), "{text}");
+            assert_eq!(
+                found,
+                Some(CredentialFiles { certificate, key, authorities, clients, key_log: None }),
+                "{text}"
+            );
         }
         let full = one("/a full {\nidentity me\nversion \"a b\"\nextra {name}\n}").unwrap();
         assert!(full.full && full.extra.is_some());

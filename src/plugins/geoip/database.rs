@@ -74,7 +74,10 @@ impl Database {
     }
 
     /// What stands at a path for an address; `None` if it cannot be looked up.
-    #[expect(clippy::option_option, reason = "an address that it cannot look up is something else than one that it does not know")]
+    #[expect(
+        clippy::option_option,
+        reason = "an address that it cannot look up is something else than one that it does not know"
+    )]
     fn look_up<T: DeserializeOwned>(&self, address: IpAddr, path: &[&str]) -> Option<Option<T>> {
         let path: Vec<PathElement<'_>> = path.iter().map(|word| PathElement::Key(word)).collect();
         let found = self.reader.lookup(address).ok()?;

@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_profile_names_each_thing_once() {
-        let stack = |addresses: &[u64], count| Stack { addresses: addresses.to_vec(), thread: "worker-0".to_owned(), count };
+        let stack =
+            |addresses: &[u64], count| Stack { addresses: addresses.to_vec(), thread: "worker-0".to_owned(), count };
         let profile = Profile {
             stacks: vec![stack(&[0x1000, 0x2001], 3), stack(&[0x1000, 0x2001, 0x9001], 1)],
             start: UNIX_EPOCH + Duration::from_secs(1),
@@ -255,7 +256,8 @@ mod tests {
         let texts = fields(&octets, 6).1;
         let text = |id: u64| std::str::from_utf8(texts[id as usize]).unwrap();
         assert_eq!(text(0), "");
-        let samples: Vec<_> = fields(&octets, 2).1.iter().map(|sample| (fields(sample, 1).0, fields(sample, 2).0)).collect();
+        let samples: Vec<_> =
+            fields(&octets, 2).1.iter().map(|sample| (fields(sample, 1).0, fields(sample, 2).0)).collect();
         assert_eq!(samples, [(vec![1, 2], vec![3, 30_000_000]), (vec![1, 2, 3], vec![1, 10_000_000])]);
         let functions = fields(&octets, 5).1;
         let names: Vec<&str> = functions.iter().map(|function| text(fields(function, 2).0[0])).collect();

@@ -37,7 +37,8 @@ pub(super) fn all() -> Vec<(&'static str, Handler)> {
 }
 
 fn index() -> Reply {
-    let mut text = "/debug/pprof/\n\ncmdline\nprofile?seconds=30\n\nnot in this program, which has no Go runtime:\n".to_owned();
+    let mut text =
+        "/debug/pprof/\n\ncmdline\nprofile?seconds=30\n\nnot in this program, which has no Go runtime:\n".to_owned();
     for path in OF_GO {
         _ = writeln!(text, "{}", word(path));
     }

@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn sessions_and_labels() {
-        let sessions = |words: &str| rules(&format!("proxyproto {{\nudp_session_tracking {words}\n}}")).unwrap().sessions;
+        let sessions =
+            |words: &str| rules(&format!("proxyproto {{\nudp_session_tracking {words}\n}}")).unwrap().sessions;
         assert_eq!(sessions("28s"), Some((Duration::from_secs(28), 10_240)));
         assert_eq!(sessions("1m 500"), Some((Duration::from_secs(60), 500)));
         assert_eq!(sessions("0s"), None);
@@ -125,13 +126,13 @@ mod tests {
             ("proxyproto x", "unexpected argument `x`"),
             ("proxyproto {\nallow 10.0.0.0/33\n}", "expected a network such as `10.0.0.0/8`, found `10.0.0.0/33`"),
             ("proxyproto {\ndefault\n}", "expected `use`, `ignore`, `reject` or `skip`"),
-            ("proxyproto {\ndefault require\n}", "unknown policy `require`; expected one of: use, ignore, reject, skip"),
+            (
+                "proxyproto {\ndefault require\n}",
+                "unknown policy `require`; expected one of: use, ignore, reject, skip",
+            ),
             ("proxyproto {\ndefault use skip\n}", "unexpected argument `skip`"),
             ("proxyproto {\nudp_session_tracking\n}", "expected how long a header holds, such as `28s`"),
-            (
-                "proxyproto {\nudp_session_tracking 28\n}",
-                "expected a duration such as `30s` or `1h5m`, found `28`",
-            ),
+            ("proxyproto {\nudp_session_tracking 28\n}", "expected a duration such as `30s` or `1h5m`, found `28`"),
             (
                 "proxyproto {\nudp_session_tracking 28s 0\n}",
                 "number of sessions: expected a number between 1 and 10000000, found `0`",

@@ -111,9 +111,12 @@ fn target(word: &Token) -> Result<(Target, bool), Error> {
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let is_host = !authority.is_empty() && !authority.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
     if !is_host || !path.is_ascii() {
-        return Err(word.error(format!("expected `HOST:PORT`, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, found `{text}`")));
+        return Err(word.error(format!(
+            "expected `HOST:PORT`, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, found `{text}`"
+        )));
     }
-    let authority = if has_port { authority.to_owned() } else { format!("{authority}:{}", if is_encrypted { 443 } else { 80 }) };
+    let authority =
+        if has_port { authority.to_owned() } else { format!("{authority}:{}", if is_encrypted { 443 } else { 80 }) };
     Ok((Target { authority, path: path.to_owned() }, is_encrypted))
 }
 
@@ -176,7 +179,8 @@ mod tests {
             ("trace zipkin a:1 b", "unexpected argument `b`".to_owned()),
             (
                 "trace http:///a",
-                "expected `HOST:PORT`, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, found `http:///a`".to_owned(),
+                "expected `HOST:PORT`, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, found `http:///a`"
+                    .to_owned(),
             ),
             ("trace {\nevery x\n}", "every: expected a number of at least 0, found `x`".to_owned()),
             ("trace {\nevery 1 2\n}", "unexpected argument `2`".to_owned()),

@@ -19,13 +19,13 @@ use tokio::{
     net::TcpStream,
 };
 
-pub(super) use sessions::Sessions;
-use sessions::Ends;
 use crate::{
     chain::{Manner, ProxyRules},
     metrics::{Counter, Gauge, Registry},
     wire::{Carrier, LONGEST_PROXY_HEADER, Preamble, ProxyHeader},
 };
+use sessions::Ends;
+pub(super) use sessions::Sessions;
 
 /// How long a header holds for a QUIC connection that is about to begin, and for how many at once.
 const BEGINNINGS: (Duration, usize) = (Duration::from_secs(30), 10_240);

@@ -8,8 +8,8 @@ use std::{
 };
 
 use quinn::{
-    Connecting, Endpoint, EndpointConfig, IdleTimeout, Incoming, Runtime as _, ServerConfig, TokioRuntime, TransportConfig,
-    VarInt, crypto::rustls::QuicServerConfig,
+    Connecting, Endpoint, EndpointConfig, IdleTimeout, Incoming, Runtime as _, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
 };
 use tokio::{
     task::JoinSet,
@@ -90,10 +90,8 @@ fn client(incoming: &Incoming, local: SocketAddr, duty: &Duty) -> Client {
     let asked = incoming.local_ip().map_or(local, |ip| SocketAddr::new(ip, local.port()));
     let ends = [incoming.remote_address(), asked];
     let proxied = duty.proxied();
-    proxied.map_or_else(
-        || Client::itself(ends),
-        |proxied| proxied.beginner(ends, duty.door().sessions(), Instant::now()),
-    )
+    proxied
+        .map_or_else(|| Client::itself(ends), |proxied| proxied.beginner(ends, duty.door().sessions(), Instant::now()))
 }
 
 async fn connection(connecting: Connecting, client: Client, mut duty: Duty, inside: Inside) {
