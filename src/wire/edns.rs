@@ -167,3 +167,28 @@ impl Ede {
         out.extend_from_slice(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_whose_behalf() {
+        // Family, lengths of both prefixes, and the address as far as it is said (RFC 7871 section 6).
+        for (data, found) in [
+            (&[0, 1, 24, 0, 192, 0, 2][..], Some("192.0.2.0")),
+            (&[0, 1, 32, 0, 192, 0, 2, 7], Some("192.0.2.7")),
+            (&[0, 1, 0, 0], Some("0.0.0.0")),
+            (&[0, 2, 32, 0, 0x20, 1, 0xD, 0xB8], Some("2001:db8::")),
+            (&[0, 1, 32, 0, 192, 0, 2, 7, 1], None),
+            (&[0, 3, 0, 0], None),
+            (&[0, 1, 0], None),
+            (&[], None),
+        ] {
+            let mut edns = Edns::new(1232, false);
+            edns.add_option(Edns::CLIENT_SUBNET, data);
+            assert_eq!(edns.client_subnet(), found.map(|address| address.parse().unwrap()), "{data:?}");
+        }
+        assert_eq!(Edns::new(1232, false).client_subnet(), None);
+    }
+}
