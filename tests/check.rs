@@ -91,6 +91,18 @@ fn each_trap_has_its_warning() {
             "stdin:2:5: warning: has nothing to hand over: no directive of this block has a whole zone",
         ),
         (
+            ". {\n    geoip places.mmdb\n    whoami\n}\n",
+            "stdin:2:5: warning: the labels of `geoip` can be read by nobody: add `metadata` to this block",
+        ),
+        (
+            ". {\n    proxyproto {\n        default use\n        tlv_metadata\n    }\n    whoami\n}\n",
+            "stdin:4:9: warning: the labels of `tlv_metadata` can be read by nobody: add `metadata` to this block",
+        ),
+        (
+            ". {\n    proxyproto {\n        allow\n    }\n    whoami\n}\n",
+            "stdin:2:5: warning: whoever sends a header is believed, whatever address it names: name the proxies with `allow`",
+        ),
+        (
             ". {\n    reload 5s\n    health {\n        lameduck 7s\n    }\n    whoami\n}\n",
             "stdin:4:18: warning: the process ends for 7s and `reload` looks every 5s: the Corefile is read again while it ends",
         ),

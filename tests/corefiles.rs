@@ -121,6 +121,7 @@ fn metrics_are_those_of_the_readmes() {
             local
             shed
             siit
+            proxyproto
             trace localhost:9
             dnstap /nowhere/nobody.sock
             dns64

@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
+
 use crate::support::{
+    callers::Caller,
+    certificates::{Authority, Certified},
     message::asked,
     server::{Server, directory, eventually, free_port, http, metric, program},
 };
@@ -254,6 +258,136 @@ fn a_collector_may_come_late_and_hears_the_end() {
     assert_eq!(metric(metrics, "seamark_dnstap_dropped_total"), 0.0);
     assert!(http(&format!("http://127.0.0.1:{metrics}/metrics")).1.contains("seamark_dnstap_dropped_total{socket="));
     _ = std::fs::remove_dir_all(folder);
+}
+
+/// The end of the process is told, with what came last.
+fn hears_the_end(program: &Path) {
+    let folder = directory();
+    let (out, at) = (folder.join("out.sock"), folder.join("in.sock"));
+    let heard = collector(&out);
+    let corefile =
+        format!(".:{{port}} {{\n dnstap {} full\n dnstap listen {} full\n whoami\n}}\n", out.display(), at.display());
+    let mut server = Server::start_program(program, &corefile);
+    eventually("a greeting", PATIENCE, || heard.lines().len() >= 2);
+    let other = Heard::default();
+    let (line, collected) = (UnixStream::connect(&at).expect("it listens"), other.clone());
+    thread::spawn(move || collect(line, &collected));
+    eventually("another greeting", PATIENCE, || other.lines().len() >= 2);
+    server.ask("last.test. A");
+    server.signal("TERM");
+    assert!(server.wait(PATIENCE).is_some_and(|status| status.success()));
+    for heard in [&heard, &other] {
+        eventually("the end", PATIENCE, || heard.lines().last().is_some_and(|line| line == "STOP"));
+        assert_eq!(heard.about("last.test").len(), 2);
+    }
+    _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn a_collector_hears_of_the_end() {
+    hears_the_end(program());
+}
+
+#[test]
+#[ignore = "make e2e"]
+fn a_collector_hears_of_the_end_of_coredns() {
+    hears_the_end(&crate::live::coredns());
+}
+
+/// A collector behind TLS, at which the server believes those whom it is told to believe.
+fn tells_over_tls(program: &Path) {
+    let (believed, other) = (Authority::new("the authority of this test"), Authority::new("another authority"));
+    let home = directory();
+    believed.write(&home.join("ca.pem"));
+    let start = |certified: &Certified| {
+        let config = certified.server();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (port, heard) = (listener.local_addr().expect("an address").port(), Heard::default());
+        let collected = heard.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let connection = ServerConnection::new(config.clone()).expect("a configuration");
+                _ = collect(StreamOwned::new(connection, stream), &collected);
+            }
+        });
+        (port, heard)
+    };
+    let (good, heard) = start(&believed.certify(&["127.0.0.1"]));
+    let (bad, unheard) = start(&other.certify(&["127.0.0.1"]));
+    let (any, heard_too) = start(&other.certify(&["elsewhere.test"]));
+    let corefile = format!(
+        ".:{{port}} {{\n dnstap tls://127.0.0.1:{good} full\n dnstap tls://127.0.0.1:{bad} full\n \
+         dnstap tls://127.0.0.1:{any} full {{\n  skipverify\n }}\n whoami\n}}\n"
+    );
+    let ca = home.join("ca.pem");
+    let server = Server::start_in(program, &corefile, &[("SSL_CERT_FILE", ca.to_str().expect("a path"))]);
+    eventually("greetings", PATIENCE, || [&heard, &heard_too].iter().all(|heard| heard.lines().len() >= 2));
+    server.ask("www.test. A");
+    for heard in [&heard, &heard_too] {
+        eventually("messages", PATIENCE, || heard.about("www.test").len() == 2);
+    }
+    assert!(unheard.lines().is_empty(), "{:?}", unheard.lines());
+    _ = std::fs::remove_dir_all(home);
+}
+
+#[test]
+fn a_collector_may_be_behind_tls() {
+    tells_over_tls(program());
+}
+
+#[test]
+#[ignore = "make e2e"]
+fn a_collector_of_coredns_may_be_behind_tls() {
+    tells_over_tls(&crate::live::coredns());
+}
+
+/// `listen tls://`: collectors see a certificate, and may have to show one.
+fn listens_with_tls(program: &Path) {
+    let authority = Authority::new("the authority of this test");
+    let home = directory();
+    authority.write(&home.join("ca.pem"));
+    authority.certify(&["127.0.0.1"]).write(&home, "dns");
+    let [open, strict, lax] = std::array::from_fn(|_| free_port());
+    let listen = |port: u16, more: &str| format!(" dnstap listen tls://127.0.0.1:{port} full {{\n  {more}\n }}\n");
+    let corefile = [
+        ".:{port} {\n".to_owned(),
+        listen(open, "tls dns.pem dns.key"),
+        listen(strict, "tls dns.pem dns.key ca.pem"),
+        listen(lax, "tls dns.pem dns.key ca.pem\n  skipverify"),
+        " whoami\n}\n".to_owned(),
+    ];
+    let server = Server::launch(program, &corefile.concat(), home, free_port());
+    server.wait_until_it_answers();
+    let stranger = Authority::new("another authority").certify(&["me.test"]);
+    let known = authority.certify(&["me.test"]);
+    let come = |port: u16, who: Option<&Certified>| {
+        let config = Caller::known_as(&authority, who, port).config();
+        let connection = ClientConnection::new(config, "127.0.0.1".try_into().expect("a name")).expect("a client");
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let (line, heard) = (StreamOwned::new(connection, stream), Heard::default());
+        let collected = heard.clone();
+        thread::spawn(move || collect(line, &collected));
+        heard
+    };
+    let welcome = [(open, None), (strict, Some(&known)), (lax, None), (lax, Some(&known))];
+    let welcome: Vec<Heard> = welcome.into_iter().map(|(port, who)| come(port, who)).collect();
+    let refused = [(strict, None), (strict, Some(&stranger)), (lax, Some(&stranger))];
+    let refused: Vec<Heard> = refused.into_iter().map(|(port, who)| come(port, who)).collect();
+    eventually("greetings", PATIENCE, || welcome.iter().all(|heard| heard.lines() == ["READY", "START"]));
+    server.ask("www.test. A");
+    eventually("messages", PATIENCE, || welcome.iter().all(|heard| heard.about("www.test").len() == 2));
+    assert!(refused.iter().all(|heard| heard.lines().is_empty()));
+}
+
+#[test]
+fn collectors_may_connect_with_tls() {
+    listens_with_tls(program());
+}
+
+#[test]
+#[ignore = "make e2e"]
+fn collectors_may_connect_to_coredns_with_tls() {
+    listens_with_tls(&crate::live::coredns());
 }
 
 /// `listen`: collectors come and go, at a socket file and over TCP.

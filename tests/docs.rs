@@ -9,6 +9,7 @@ use std::{
 
 use crate::support::{
     certificates::Authority,
+    mmdb,
     server::{directory, free_port, pause, program},
 };
 
@@ -162,12 +163,16 @@ fn start(example: &Fence) {
     assert!(begun, "{}: does not start\n{text}\n{}", example.place(), String::from_utf8_lossy(&output.stderr));
 }
 
-/// The text with certificates of ours in place of those that the examples have.
+/// The text with certificates and databases of ours in place of those that the examples have.
 fn certified(text: &str, path: &Path) -> String {
     if text.contains("examples/certificates/") {
         Authority::new("the authority of the examples").certify(&["dns.example.org"]).write(path, "dns");
     }
-    text.replace("examples/certificates", &path.display().to_string())
+    if text.contains("examples/places.mmdb") {
+        mmdb::places().write(&path.join("places.mmdb"));
+    }
+    let own = path.display().to_string();
+    text.replace("examples/certificates", &own).replace("examples/places.mmdb", &format!("{own}/places.mmdb"))
 }
 
 /// The text with the files of the project and with free ports: those of keys, and those of HTTP endpoints.
@@ -177,7 +182,7 @@ fn moved(text: &str) -> String {
         let line = line.replace("examples/", &format!("{}/", root().join("examples").display()));
         let words: Vec<&str> = line.split_whitespace().collect();
         let line = match words.as_slice() {
-            [directive @ ("health" | "ready" | "prometheus"), rest @ ..] => {
+            [directive @ ("health" | "ready" | "prometheus" | "pprof"), rest @ ..] => {
                 let block = if rest.last() == Some(&"{") { " {" } else { "" };
                 format!("    {directive} 127.0.0.1:{}{block}", free_port())
             }

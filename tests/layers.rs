@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("corefile", &[]),
     ("metrics", &[]),
     ("tls", &[]),
-    ("http", &[]),
+    ("http", &["tls"]),
     ("versions", &[]),
     ("expression", &[]),
     ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions", "expression"]),
@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("upstream", &["wire", "metrics", "tls"]),
     ("kubernetes", &["wire", "metrics", "versions"]),
     ("template", &[]),
-    ("tap", &["metrics"]),
+    ("tap", &["metrics", "tls"]),
     ("zone", &["wire"]),
     ("authority", &["wire", "chain", "zone"]),
     (

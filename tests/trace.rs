@@ -1,17 +1,21 @@
 //! `trace`: what a collector of spans gets, from seamark by `make test` and from CoreDNS by `make e2e`.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::Path,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 
-use crate::support::server::{Server, eventually, free_port, metric, program};
+use crate::support::{
+    certificates::Authority,
+    server::{Server, directory, eventually, free_port, metric, program},
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -25,12 +29,17 @@ struct Collector {
 
 impl Collector {
     fn start(port: u16) -> Self {
+        Self::start_with(port, |stream| stream)
+    }
+
+    /// What goes over a connection is what `open` makes of it.
+    fn start_with<T: Read + Write>(port: u16, open: impl Fn(TcpStream) -> T + Send + 'static) -> Self {
         let collector = Self::default();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
         let taking = collector.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let mut reader = BufReader::new(stream);
+                let mut reader = BufReader::new(open(stream));
                 let mut first = String::new();
                 let mut length = 0;
                 _ = reader.read_line(&mut first);
@@ -43,6 +52,10 @@ impl Collector {
                     if name.eq_ignore_ascii_case("content-length") {
                         length = value.trim().parse().expect("a number");
                     }
+                }
+                // Somebody who did not like our certificate, say.
+                if length == 0 {
+                    continue;
                 }
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).expect("a body");
@@ -169,4 +182,43 @@ fn some_queries_are_traced_and_none_waits_for_a_collector() {
     assert!(server.log().contains("takes spans again"));
     let posts = collector.posts.lock().expect("no panic").clone();
     assert!(posts.iter().all(|(path, size)| path == "/somewhere/else" && *size <= 2), "{posts:?}");
+}
+
+/// Collectors over HTTPS: one with a certificate that is believed, one with another.
+#[test]
+fn a_collector_may_be_behind_https() {
+    let (believed, other) = (Authority::new("the authority of this test"), Authority::new("another authority"));
+    let home = directory();
+    believed.write(&home.join("ca.pem"));
+    let [good, bad, metrics] = std::array::from_fn(|_| free_port());
+    let start = |port, authority: &Authority| {
+        let config = authority.certify(&["127.0.0.1"]).server();
+        Collector::start_with(port, move |stream| {
+            StreamOwned::new(ServerConnection::new(config.clone()).expect("a configuration"), stream)
+        })
+    };
+    let (collector, stranger) = (start(good, &believed), start(bad, &other));
+    let block = |key: &str, port: u16| {
+        format!(
+            "{key} {{\n prometheus 127.0.0.1:{metrics}\n trace https://127.0.0.1:{port}/spans {{\n  zipkin_max_batch_interval \
+             50ms\n }}\n whoami\n}}\n"
+        )
+    };
+    let corefile = block(".:{port}", good) + &block("other.test.:{port}", bad);
+    let ca = home.join("ca.pem");
+    let server = Server::start_in(program(), &corefile, &[("SSL_CERT_FILE", ca.to_str().expect("a path"))]);
+    server.ask("www.test. A");
+    server.ask("www.other.test. A");
+    let names = |collector: &Collector| {
+        let spans = collector.spans("servedns");
+        spans
+            .iter()
+            .map(|span| span["tags"]["coredns.io/name"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    eventually("the span", PATIENCE, || names(&collector).contains(&"www.test.".to_owned()));
+    let line = format!("[ERROR] plugin/trace: spans cannot be posted to https://127.0.0.1:{bad}/spans: ");
+    eventually("it is told", PATIENCE, || server.log().contains(&line));
+    assert!(names(&stranger).is_empty());
+    _ = std::fs::remove_dir_all(home);
 }

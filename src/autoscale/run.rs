@@ -164,10 +164,10 @@ async fn listen(address: &str, report: &Arc<Report>, registry: &Arc<Registry>) -
     let listener = Listener::bind(address, false).await;
     let listener = listener.map_err(|error| End::Listen { address: address.to_owned(), error })?;
     let (report, registry) = (Arc::clone(report), Arc::clone(registry));
-    let health: Handler = Arc::new(|| Reply::text(200, ""));
-    let last_poll: Handler = Arc::new(move || report.last_poll());
-    let metrics: Handler =
-        Arc::new(move || Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() });
+    let health = Handler::now(|| Reply::text(200, ""));
+    let last_poll = Handler::now(move || report.last_poll());
+    let metrics =
+        Handler::now(move || Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() });
     let routes = [("/healthz", health), ("/last-poll", last_poll), ("/metrics", metrics)];
     listener.serve(routes.into_iter().map(|(path, handler)| (path.to_owned(), handler)).collect::<HashMap<_, _>>());
     Ok(listener)

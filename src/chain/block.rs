@@ -13,8 +13,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    BuildError, Context, LabelSource, Labels, Offered, Plugin, Server, ServerSlot, StreamLimits, TcpLimits, Waiting,
-    WatchUpstreams, ZoneSources, offer::Offers,
+    BuildError, Context, LabelSource, Labels, Offered, Plugin, ProxyRules, Server, ServerSlot, StreamLimits, TcpLimits,
+    Waiting, WatchUpstreams, ZoneSources, offer::Offers,
 };
 use crate::{
     corefile::Scheme,
@@ -61,10 +61,14 @@ pub struct BlockParts {
     pub after_start: Vec<Box<dyn FnOnce(Started) -> Waiting<()> + Send>>,
     /// What to do first when the process ends; the process waits for it.
     pub at_end: Vec<Waiting<()>>,
+    /// What to do last when the process ends; bounds its own time.
+    pub at_last: Vec<Waiting<()>>,
     /// What counts answers and queries over UDP that are let go, for each of the block's listeners (`shed`).
     pub shed: Vec<Shed>,
     /// How long to go on answering after SIGTERM (`health { lameduck }`).
     pub lameduck: Option<Duration>,
+    /// From whom headers of the PROXY protocol are taken (`proxyproto`).
+    pub proxied: Option<ProxyRules>,
     /// Limits of TCP connections (`timeouts`).
     pub tcp: TcpLimits,
     /// Who the block's encrypted listeners are (`tls`).
@@ -247,6 +251,12 @@ impl<'a> Block<'a> {
     /// Does something first when the process ends, not at a reload.
     pub fn at_end(&mut self, last: impl Future<Output = ()> + Send + 'static) {
         self.parts.at_end.push(Box::pin(last));
+    }
+
+    /// Does something last when the process ends, when no more queries come; not at a reload. The future must bound its
+    /// own time.
+    pub fn at_last(&mut self, last: impl Future<Output = ()> + Send + 'static) {
+        self.parts.at_last.push(Box::pin(last));
     }
 
     /// An expensive thing that outlives a reload as long as its key does not change: the watched cluster, a cache,

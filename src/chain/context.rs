@@ -17,6 +17,8 @@ pub struct Context {
     pub local: SocketAddr,
     /// How it came.
     pub transport: Transport,
+    /// What a proxy said of the client besides its address, as a list of type, length and value (`proxyproto`).
+    pub tlvs: Option<Arc<[u8]>>,
     /// When it came.
     pub start: Instant,
     /// Which listener and zone it was routed to.
@@ -93,6 +95,7 @@ impl Context {
             peer,
             local,
             transport,
+            tlvs: None,
             start,
             place: Place::default(),
             seen: Seen::default(),

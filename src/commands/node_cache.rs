@@ -142,9 +142,12 @@ async fn serve_pages(address: &str, registry: &Arc<Registry>, ready: Arc<AtomicB
         }
     };
     let registry = Arc::clone(registry);
-    let metrics: http::Handler =
-        Arc::new(move || http::Reply { status: 200, content_type: Registry::CONTENT_TYPE, body: registry.render() });
-    let ready: http::Handler = Arc::new(move || match ready.load(Ordering::Relaxed) {
+    let metrics = http::Handler::now(move || http::Reply {
+        status: 200,
+        content_type: Registry::CONTENT_TYPE,
+        body: registry.render(),
+    });
+    let ready = http::Handler::now(move || match ready.load(Ordering::Relaxed) {
         true => http::Reply::text(200, "OK"),
         false => http::Reply::text(503, "node"),
     });

@@ -6,6 +6,7 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -31,7 +32,28 @@ const CONNECTIONS: usize = 64;
 const BACKLOG: u32 = 128;
 
 /// Makes the reply to a GET of one path.
-pub type Handler = Arc<dyn Fn() -> Reply + Send + Sync>;
+#[derive(Clone)]
+pub enum Handler {
+    /// At once.
+    Now(Arc<dyn Fn() -> Reply + Send + Sync>),
+    /// After a while; is given what stands behind the `?`.
+    Later(Arc<dyn Fn(&str) -> Soon + Send + Sync>),
+}
+
+/// A reply that is on its way.
+pub type Soon = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+impl Handler {
+    /// One that has its reply at once.
+    pub fn now(make: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
+        Self::Now(Arc::new(make))
+    }
+
+    /// One that takes its time. It is dropped when the connection ends.
+    pub fn later<F: Future<Output = Reply> + Send + 'static>(make: impl Fn(&str) -> F + Send + Sync + 'static) -> Self {
+        Self::Later(Arc::new(move |query| Box::pin(make(query))))
+    }
+}
 
 /// What a handler says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,10 +139,7 @@ async fn accept(listener: TcpListener, routes: Arc<RwLock<HashMap<String, Handle
         };
         let routes = Arc::clone(&routes);
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let reply = reply_to(&request, &routes);
-                async move { reply }
-            });
+            let service = service_fn(|request| reply_to(request, &routes));
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
             // The header time-out also ends idle kept-alive connections.
@@ -132,12 +151,16 @@ async fn accept(listener: TcpListener, routes: Arc<RwLock<HashMap<String, Handle
     }
 }
 
-fn reply_to<B>(
-    request: &Request<B>,
+async fn reply_to<B>(
+    request: Request<B>,
     routes: &RwLock<HashMap<String, Handler>>,
 ) -> Result<Response<Full<Bytes>>, ::http::Error> {
     let handler = routes.read().unwrap_or_else(PoisonError::into_inner).get(request.uri().path()).cloned();
-    let reply = handler.map_or_else(|| Reply::text(404, "404 page not found\n"), |handler| handler());
+    let reply = match handler {
+        None => Reply::text(404, "404 page not found\n"),
+        Some(Handler::Now(make)) => make(),
+        Some(Handler::Later(make)) => make(request.uri().query().unwrap_or_default()).await,
+    };
     Response::builder()
         .status(reply.status)
         .header("content-type", reply.content_type)

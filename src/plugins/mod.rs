@@ -16,6 +16,7 @@ pub mod erratic;
 pub mod errors;
 pub mod file;
 pub mod forward;
+pub mod geoip;
 pub mod grpc_server;
 pub mod header;
 pub mod health;
@@ -33,7 +34,9 @@ pub mod minimal;
 pub mod multisocket;
 pub mod nsid;
 pub mod on;
+pub mod pprof;
 pub mod prometheus;
+pub mod proxyproto;
 pub mod quic;
 pub mod ready;
 pub mod reload;
@@ -55,11 +58,13 @@ use crate::chain::Directive;
 /// All directives in the order in which a query meets them, whatever the order in the Corefile. It is CoreDNS
 /// 1.15.0's order: what stands higher sees what stands lower, on the way in and on the way out.
 pub const DIRECTIVES: &[Directive] = &[
-    view::DIRECTIVE,     // which queries come in at all; its name is a label of the metrics of those below
-    root::DIRECTIVE,     // before all that name files
-    metadata::DIRECTIVE, // before all that read labels, or keep something for their sake
-    cancel::DIRECTIVE,   // bounds the wait for those below
-    quic::DIRECTIVE,     // only sets limits, as the next three
+    view::DIRECTIVE,       // which queries come in at all; its name is a label of the metrics of those below
+    root::DIRECTIVE,       // before all that name files
+    metadata::DIRECTIVE,   // before all that read labels, or keep something for their sake
+    geoip::DIRECTIVE,      // knows labels
+    cancel::DIRECTIVE,     // bounds the wait for those below
+    proxyproto::DIRECTIVE, // who asks, before all that look at clients
+    quic::DIRECTIVE,       // only sets limits, as the next three
     grpc_server::DIRECTIVE,
     https::DIRECTIVE,
     https3::DIRECTIVE,
@@ -73,6 +78,7 @@ pub const DIRECTIVES: &[Directive] = &[
     trace::DIRECTIVE,        // its spans hold all that those below do
     ready::DIRECTIVE,        // an HTTP endpoint
     health::DIRECTIVE,       // an HTTP endpoint
+    pprof::DIRECTIVE,        // HTTP endpoints
     shed::DIRECTIVE,         // only sets what sockets do; before those who count queries
     prometheus::DIRECTIVE,   // sees every answer, errors and hits included
     errors::DIRECTIVE,       // sees every failure of those below

@@ -24,18 +24,12 @@ const ABSENT: &[(&str, &str)] = &[
          `forward ZONE` to a server that reads etcd",
     ),
     // Who asks.
-    ("geoip", "`view` chooses by networks: `expr incidr(client_ip(), '192.0.2.0/24')`"),
     ("tsig", "`transfer { to ADDRESS }` and `acl` let addresses in"),
     // What is in zones.
     ("dnssec", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
     ("sign", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
     ("dynupdate", "change the zone file from outside: `file` reads it again, and `transfer` tells the secondaries"),
     ("grpc", "upstreams are asked over `tls://`, `https://` and `quic://` as well: write `forward` in its place"),
-    (
-        "pprof",
-        "it shows Go's runtime, which is not here; `perf record -g -p PID` shows where time goes, and `prometheus` has the \
-         process's memory",
-    ),
 ];
 
 /// What to write instead of a directive that is left out for good.

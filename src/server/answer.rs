@@ -67,18 +67,20 @@ thread_local! {
 
 /// Where and how a message came.
 #[derive(Clone, Copy)]
-pub(crate) struct Arrival {
+pub(crate) struct Arrival<'a> {
     pub(crate) listener: usize,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) transport: Transport,
     pub(crate) now: Instant,
+    /// What a proxy said of the client besides its address.
+    pub(crate) tlvs: Option<&'a Arc<[u8]>>,
 }
 
 /// Answers a message, or says that it must wait. `out` is as long as the longest answer.
 pub(crate) fn handle(
     site: &Arc<Site>,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     message: &[u8],
     parking: &Arc<Parking>,
     out: &mut [u8],
@@ -95,10 +97,11 @@ pub(crate) fn handle(
         Ok(query) => query,
         Err(reject) => return refuse_message(site.refusals(), reject, out),
     };
-    let Arrival { listener, peer, local, transport, now } = arrival;
+    let Arrival { listener, peer, local, transport, now, tlvs } = arrival;
     query.pads = site.guise(listener).is_some() && query.has_option(Edns::PADDING);
     let mut cx = Context::new(query, peer, local, transport, now);
     cx.place.listener = listener as u16;
+    cx.tlvs = tlvs.cloned();
     if !matches!(memory, Memory::Wanted(_)) {
         cx.seen = Seen::UNASKED;
     }

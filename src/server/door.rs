@@ -3,19 +3,21 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use super::metrics::DoorMetrics;
+use super::{metrics::DoorMetrics, proxied::Sessions};
 
-/// Who has come in at an encrypted address, counted over all workers and over reloads.
+/// Who has come in at an address, over all workers and over reloads; counted if it is encrypted.
 pub(crate) struct Door {
     connections: AtomicUsize,
     streams: AtomicUsize,
+    /// For whom proxies speak in datagrams without a header (`proxyproto`).
+    sessions: Sessions,
     /// `None` for plain DNS, which is counted elsewhere.
     metrics: Option<DoorMetrics>,
 }
 
 impl Door {
-    pub(crate) const fn new(metrics: Option<DoorMetrics>) -> Self {
-        Self { connections: AtomicUsize::new(0), streams: AtomicUsize::new(0), metrics }
+    pub(crate) fn new(metrics: Option<DoorMetrics>) -> Self {
+        Self { connections: AtomicUsize::new(0), streams: AtomicUsize::new(0), sessions: Sessions::default(), metrics }
     }
 
     /// A place for one more connection; `None` if there are so many already.
@@ -34,6 +36,11 @@ impl Door {
             if is_in { metrics.streams.inc() } else { metrics.streams_refused.inc() }
         }
         is_in.then(|| AtWork(Arc::clone(self)))
+    }
+
+    /// For whom proxies speak.
+    pub(crate) const fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// How many connections there are.

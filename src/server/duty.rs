@@ -6,6 +6,7 @@ use super::{
     door::Door,
     limits::{Parking, Patience},
     listen::ListenAddress,
+    proxied::Proxied,
     site::{Guise, Site},
 };
 use crate::corefile::Scheme;
@@ -71,6 +72,16 @@ impl Duty {
         &self.door
     }
 
+    /// How the address takes headers of proxies; `None` if it does not look for them.
+    pub(crate) fn proxied(&self) -> Option<&Arc<Proxied>> {
+        self.site().and_then(|(site, listener)| site.proxied(listener))
+    }
+
+    /// The same, followed over reloads by somebody who keeps no site.
+    pub(crate) fn follow_proxied(&self) -> FollowProxied {
+        FollowProxied { address: self.address.clone(), sites: self.sites.clone(), current: self.proxied().cloned() }
+    }
+
     /// How long somebody is waited for, as the current site has it.
     pub(crate) fn patience(&self) -> Patience {
         Patience::of(self.site().map(|(site, listener)| site.tcp(listener)).unwrap_or_default())
@@ -104,6 +115,26 @@ impl Duty {
         while self.turn().await == Turn::Other {
             self.take_over();
         }
+    }
+}
+
+/// How an address takes headers of proxies, over reloads.
+pub(crate) struct FollowProxied {
+    address: ListenAddress,
+    sites: watch::Receiver<Arc<Site>>,
+    current: Option<Arc<Proxied>>,
+}
+
+impl FollowProxied {
+    /// As the site has it that serves now.
+    pub(crate) fn now(&mut self) -> Option<&Arc<Proxied>> {
+        if self.sites.has_changed().unwrap_or(false) {
+            let site = self.sites.borrow_and_update();
+            if let Some(listener) = site.listener(&self.address) {
+                self.current = site.proxied(listener).cloned();
+            }
+        }
+        self.current.as_ref()
     }
 }
 

@@ -104,7 +104,7 @@ struct Lane {
 }
 
 impl Lane {
-    fn of(arrival: &Arrival) -> Self {
+    fn of(arrival: &Arrival<'_>) -> Self {
         Self {
             listener: arrival.listener as u16,
             stream: arrival.transport.is_stream(),
@@ -123,7 +123,7 @@ pub(super) fn make_room(places: usize) {
 }
 
 /// Looks whether the answer to a message is known.
-pub(super) fn recall(site: u64, arrival: &Arrival, message: &[u8], out: &mut [u8]) -> Memory {
+pub(super) fn recall(site: u64, arrival: &Arrival<'_>, message: &[u8], out: &mut [u8]) -> Memory {
     if message.len() > LONGEST_QUERY || message.len() < 12 {
         return Memory::Nothing;
     }
@@ -133,7 +133,7 @@ pub(super) fn recall(site: u64, arrival: &Arrival, message: &[u8], out: &mut [u8
 }
 
 /// Keeps an answer that has just left.
-pub(super) fn keep(site: u64, arrival: &Arrival, hash: u64, message: &[u8], answer: &[u8], mut terms: Vec<Terms>) {
+pub(super) fn keep(site: u64, arrival: &Arrival<'_>, hash: u64, message: &[u8], answer: &[u8], mut terms: Vec<Terms>) {
     if answer.len() > LONGEST_ANSWER {
         return;
     }

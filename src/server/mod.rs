@@ -5,6 +5,7 @@
 //!                                        duty.rs     which site serves now, and when to end
 //!     answer.rs      parse, route, walk, encode
 //!       route.rs     longest zone → chain
+//!       proxied/     who asks through a proxy
 //!   udp.rs tcp.rs    bytes out           site.rs     a whole compiled Corefile
 //!   secure/          the same, encrypted reload.rs   file or signal → new site → swap
 //! ```
@@ -17,6 +18,7 @@ mod limits;
 mod listen;
 mod memo;
 mod metrics;
+mod proxied;
 mod reload;
 mod route;
 mod secure;

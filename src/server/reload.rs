@@ -332,6 +332,7 @@ impl Server {
         if timeout(DRAIN, idle).await.is_err() {
             tracing::warn!(waiting = self.parking.waiting(), "some queries were not finished in time");
         }
+        futures::future::join_all(site.take_last()).await;
         site.end();
     }
 }
@@ -442,6 +443,6 @@ async fn prepare(
 fn serve_http(site: &Site, listeners: &HashMap<String, http::Listener>) {
     for (address, listener) in listeners {
         let endpoints = site.http().iter().filter(|endpoint| endpoint.address == *address);
-        listener.serve(endpoints.map(|e| (e.path.to_owned(), Arc::clone(&e.handler))).collect());
+        listener.serve(endpoints.map(|e| (e.path.to_owned(), e.handler.clone())).collect());
     }
 }

@@ -16,6 +16,7 @@ use super::{
     absent,
     listen::ListenAddress,
     metrics::Refusals,
+    proxied::Proxied,
     route::{Routes, Target},
 };
 use crate::{
@@ -28,9 +29,6 @@ use crate::{
     tls::Credentials,
     wire::{Name, Question, Rcode, Response},
 };
-
-/// Directives of CoreDNS 1.15.0 that are not built in yet; refused by name instead of as a typing error.
-const NOT_YET: &[&str] = &["proxyproto"];
 
 /// Directives that CoreDNS had once, and what has taken their place.
 const GONE: [(&str, &str); 4] = [
@@ -113,10 +111,6 @@ fn unknown(word: &Token, directives: &[Directive]) -> Error {
     if let Some(instead) = absent::instead_of(&word.text) {
         return word.error(format!("directive `{}` of CoreDNS is not built into seamark: {instead}", word.text));
     }
-    if NOT_YET.contains(&word.text.as_str()) {
-        let text = format!("directive `{}` of CoreDNS is not built into seamark yet", word.text);
-        return word.error(text);
-    }
     if let Some((_, instead)) = GONE.iter().find(|(gone, _)| *gone == word.text) {
         return word.error(format!("Unknown directive '{}': {instead}", word.text));
     }
@@ -135,8 +129,12 @@ pub(crate) struct Site {
     guises: Vec<Option<Guise>>,
     /// What counts what is let go over UDP, by listener; `None` without `shed`.
     shed: Vec<Option<Shed>>,
+    /// How headers of proxies are taken, by listener; `None` without `proxyproto`.
+    proxied: Vec<Option<Arc<Proxied>>>,
     /// What to do first when the process ends.
     at_end: Mutex<Vec<Waiting<()>>>,
+    /// And what to do last.
+    at_last: Mutex<Vec<Waiting<()>>>,
     dropped: Vec<DnsHandles>,
     refusals: Refusals,
     enabled: Vec<[String; 4]>,
@@ -228,9 +226,19 @@ impl Site {
         self.shed.get(listener)?.as_ref()
     }
 
+    /// How a listener takes headers of proxies; `None` if it does not look for them.
+    pub(crate) fn proxied(&self, listener: usize) -> Option<&Arc<Proxied>> {
+        self.proxied.get(listener)?.as_ref()
+    }
+
     /// What to do first when the process ends; there once.
     pub(crate) fn take_endings(&self) -> Vec<Waiting<()>> {
         std::mem::take(&mut *self.at_end.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What to do last when the process ends; there once.
+    pub(crate) fn take_last(&self) -> Vec<Waiting<()>> {
+        std::mem::take(&mut *self.at_last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) const fn refusals(&self) -> &Refusals {
@@ -356,7 +364,9 @@ impl<'a> Builder<'a> {
             tcp: Vec::new(),
             guises: Vec::new(),
             shed: Vec::new(),
+            proxied: Vec::new(),
             at_end: Mutex::default(),
+            at_last: Mutex::default(),
             dropped: Vec::new(),
             refusals: Refusals::register(ground.registry),
             enabled: Vec::new(),
@@ -402,8 +412,9 @@ impl<'a> Builder<'a> {
     /// Puts a built block behind its addresses and zones.
     fn wire_up(&mut self, keys: &[Key], zones: &[Name], parts: BlockParts) -> Vec<Error> {
         let BlockParts { links, hosts, http, tasks, before_serving, after_start, lameduck, reload, .. } = parts;
-        let BlockParts { debug, tcp, view, tls, streams, at_end, shed, .. } = parts;
+        let BlockParts { debug, tcp, view, tls, streams, at_end, at_last, shed, proxied, .. } = parts;
         self.site.at_end.get_mut().unwrap_or_else(PoisonError::into_inner).extend(at_end);
+        self.site.at_last.get_mut().unwrap_or_else(PoisonError::into_inner).extend(at_last);
         let panics = self.ground.registry.counter("coredns_panics_total", "Panics that were recovered from.", &[]);
         let chain = Arc::new(Chain::new(links, panics.with_label_values::<&str>(&[]), !debug));
         let places = addresses(keys, &hosts, self.ground.default_port);
@@ -419,6 +430,10 @@ impl<'a> Builder<'a> {
             self.site.tcp[listener] = tcp.or(self.site.tcp[listener]);
             if let Some(shed) = shed.get(number) {
                 self.site.shed[listener] = Some(shed.clone());
+            }
+            if let Some(rules) = &proxied {
+                let proxied = Proxied::new(rules.clone(), self.ground.registry, &address.label());
+                self.site.proxied[listener] = Some(Arc::new(proxied));
             }
             let own = streams.iter().find(|(scheme, _)| *scheme == address.scheme);
             let limits = own.map(|(_, limits)| *limits).unwrap_or_default();
@@ -483,6 +498,7 @@ impl<'a> Builder<'a> {
         self.site.tcp.push(TcpLimits::default());
         self.site.guises.push(None);
         self.site.shed.push(None);
+        self.site.proxied.push(None);
         self.site.dropped.push(self.dns.bind(&address.label(), "dropped", ""));
         number
     }

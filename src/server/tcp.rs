@@ -18,7 +18,9 @@ use super::{
     answer::{Arrival, Handled, handle},
     duty::Duty,
     limits::{Connected, Patience},
-    memo, secure,
+    memo,
+    proxied::Client,
+    secure,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
 
@@ -47,11 +49,11 @@ pub(crate) async fn serve(listener: std::net::TcpListener, mut duty: Duty) -> io
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, mut duty: Duty, place: Connected) {
-    let result = if duty.scheme().is_encrypted() {
-        secure::serve(stream, peer, &mut duty).await
-    } else {
-        plain(stream, peer, &mut duty).await
+async fn connection(mut stream: TcpStream, peer: SocketAddr, mut duty: Duty, place: Connected) {
+    let result = match client(&mut stream, peer, &mut duty).await {
+        Ok(client) if duty.scheme().is_encrypted() => secure::serve(stream, client, &mut duty).await,
+        Ok(client) => plain(stream, client, &mut duty).await,
+        Err(error) => Err(error),
     };
     if let Err(error) = result {
         tracing::trace!(%error, %peer, "connection ended");
@@ -59,18 +61,27 @@ async fn connection(stream: TcpStream, peer: SocketAddr, mut duty: Duty, place: 
     drop(place);
 }
 
-async fn plain(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::Result<()> {
+/// Who has connected, or for whom.
+async fn client(stream: &mut TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::Result<Client> {
+    let ends = [peer, stream.local_addr()?];
+    duty.refresh();
+    match duty.proxied().cloned() {
+        None => Ok(Client::itself(ends)),
+        Some(proxied) => timeout(duty.patience().read, proxied.greet(stream, ends)).await?,
+    }
+}
+
+async fn plain(stream: TcpStream, client: Client, duty: &mut Duty) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
     let (reader, writer) = stream.into_split();
-    exchange(reader, writer, [peer, local], duty).await
+    exchange(reader, writer, client, duty).await
 }
 
 /// Takes queries off a stream and puts answers onto it, encrypted or not, until it ends.
 pub(super) async fn exchange(
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
-    [peer, local]: [SocketAddr; 2],
+    Client { peer, local, tlvs }: Client,
     duty: &mut Duty,
 ) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(4096, reader);
@@ -103,7 +114,8 @@ pub(super) async fn exchange(
         duty.refresh();
         let Some((site, listener)) = duty.site() else { break };
         out.resize(MAX_MESSAGE, 0);
-        let arrival = Arrival { listener, peer, local, transport: Transport::Tcp, now: Instant::now() };
+        let (transport, now) = (Transport::Tcp, Instant::now());
+        let arrival = Arrival { listener, peer, local, transport, now, tlvs: tlvs.as_ref() };
         let handled = handle(site, arrival, &query, duty.parking(), &mut out);
         memo::settle();
         match handled {

@@ -1,7 +1,7 @@
 //! dnstap: copies of messages for somebody who collects them (dnstap.info).
 //!
 //! ```text
-//!   Message ── message.rs ──► bytes ──► Outlet ──► a queue ──► frames.rs ──► a unix or tcp socket
+//!   Message ── message.rs ──► bytes ──► Outlet ──► a queue ──► frames.rs ──► a unix or tcp socket, or TLS
 //!                                          outward.rs  we connect
 //!                                          inward.rs   they connect
 //! ```
@@ -15,14 +15,18 @@ mod outward;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
+    sync::{mpsc, watch},
+    time::timeout,
 };
 
-use crate::metrics::{Counter, Registry};
+use crate::{
+    metrics::{Counter, Registry},
+    tls::CredentialFiles,
+};
 pub use message::{Family, Kind, Message, Origin};
 
 /// How many messages wait for a collector.
@@ -35,6 +39,8 @@ pub enum Place {
     Unix(PathBuf),
     /// `host:port`.
     Tcp(String),
+    /// `host:port`, with TLS.
+    Tls(String),
 }
 
 impl fmt::Display for Place {
@@ -42,6 +48,7 @@ impl fmt::Display for Place {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Tls(address) => write!(f, "tls://{address}"),
         }
     }
 }
@@ -57,7 +64,14 @@ pub struct Way {
     pub queue: usize,
     /// The kernel's buffer for a TCP connection, octets; `None` as it is.
     pub buffer: Option<usize>,
+    /// A collector's certificate is not looked at.
+    pub skip_verify: bool,
+    /// Who we are to collectors that connect with TLS.
+    pub credentials: Option<CredentialFiles>,
 }
+
+/// How long the last messages may take when the process ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A way to collectors, which outlives reloads.
 pub struct Outlet {
@@ -65,6 +79,8 @@ pub struct Outlet {
     counts: Counts,
     /// What listens; ends with the outlet.
     door: Option<tokio::task::JoinHandle<()>>,
+    /// Says when no more messages come. Whoever writes to a collector holds the other end.
+    end: Arc<watch::Sender<bool>>,
 }
 
 /// Messages on their way to one collector.
@@ -102,14 +118,25 @@ impl Outlet {
     /// The place to listen at cannot be bound.
     pub fn open(way: &Way, registry: &Registry) -> std::io::Result<Self> {
         let counts = Counts::register(&way.place, registry);
+        let end = Arc::new(watch::channel(false).0);
         if way.listen {
             let collectors = inward::Collectors::default();
-            let door = inward::listen(way, collectors.clone(), counts.clone())?;
-            return Ok(Self { queues: Queues::Many(collectors), counts, door: Some(door) });
+            let door = inward::listen(way, collectors.clone(), counts.clone(), &end)?;
+            return Ok(Self { queues: Queues::Many(collectors), counts, door: Some(door), end });
         }
         let (sender, messages) = mpsc::channel(way.queue);
-        tokio::spawn(outward::connect(way.clone(), messages, counts.clone()));
-        Ok(Self { queues: Queues::One(sender), counts, door: None })
+        let ended = end.subscribe();
+        tokio::spawn(outward::connect(way.clone(), Messages { messages, ended }, counts.clone()));
+        Ok(Self { queues: Queues::One(sender), counts, door: None, end })
+    }
+
+    /// Ends the connections in order, with what waits written; nothing is taken from now on.
+    pub async fn close(&self) {
+        if let Some(door) = &self.door {
+            door.abort();
+        }
+        self.end.send_replace(true);
+        _ = timeout(FAREWELL, self.end.closed()).await;
     }
 
     /// Whether somebody may take a message: else there is no need to make one.
@@ -147,6 +174,37 @@ impl Drop for Outlet {
     }
 }
 
+/// The messages for one collector, in the hands of who writes them.
+struct Messages {
+    messages: mpsc::Receiver<Arc<[u8]>>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Messages {
+    /// Takes what is there, or what comes next, at most so many, and gives the number; 0 at the end.
+    async fn take(&mut self, batch: &mut Vec<Arc<[u8]>>, most: usize) -> usize {
+        if !self.messages.is_closed() {
+            tokio::select! {
+                count = self.messages.recv_many(batch, most) => return count,
+                // An error means that the outlet is gone, which is an end as well.
+                _ = self.ended.wait_for(|end| *end) => self.messages.close(),
+            }
+        }
+        self.messages.recv_many(batch, most).await
+    }
+
+    /// Whether nothing waits.
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Waits until no more messages come.
+    async fn end(&mut self) {
+        // Nobody else hands messages over than the outlet, with which the other end goes.
+        _ = self.ended.wait_for(|end| *end).await;
+    }
+}
+
 /// A connection to a collector.
 trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -156,7 +214,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
 fn dialled(place: &Place) -> String {
     match place {
         Place::Unix(path) => format!("dial unix {}", path.display()),
-        Place::Tcp(address) => format!("dial tcp {address}"),
+        Place::Tcp(address) | Place::Tls(address) => format!("dial tcp {address}"),
     }
 }
 

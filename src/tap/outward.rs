@@ -1,12 +1,12 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::{
     net::{TcpStream, UnixStream},
-    sync::mpsc,
     time::{sleep, timeout},
 };
 
-use super::{Counts, Line, Place, Way, dialled, frames::Frames};
+use super::{Counts, Line, Messages, Place, Way, dialled, frames::Frames};
+use crate::tls::Caller;
 
 /// Between two attempts to reach the collector.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,10 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const BATCH: usize = 256;
 
 /// Writes messages to a collector, whom it looks for as long as there is somebody to hand messages over.
-pub(super) async fn connect(way: Way, mut messages: mpsc::Receiver<Arc<[u8]>>, counts: Counts) {
+pub(super) async fn connect(way: Way, mut messages: Messages, counts: Counts) {
+    let caller = matches!(way.place, Place::Tls(_)).then(|| Caller::new(way.skip_verify));
     let mut told = false;
     loop {
-        match reach(&way).await {
+        match reach(&way, caller.as_ref()).await {
             Ok(frames) => {
                 if std::mem::take(&mut told) {
                     tracing::info!(target: "plugin/dnstap", "Connected to {}", way.place);
@@ -41,28 +42,27 @@ pub(super) async fn connect(way: Way, mut messages: mpsc::Receiver<Arc<[u8]>>, c
         }
         tokio::select! {
             () = sleep(PAUSE) => {}
-            () = abandoned(&messages) => return,
+            () = messages.end() => return,
         }
     }
 }
 
-/// Waits until nobody hands messages over any more.
-async fn abandoned(messages: &mpsc::Receiver<Arc<[u8]>>) {
-    while !messages.is_closed() {
-        sleep(PAUSE).await;
-    }
-}
-
-async fn reach(way: &Way) -> io::Result<Frames> {
+async fn reach(way: &Way, caller: Option<&Caller>) -> io::Result<Frames> {
     let attempt = async {
         let line: Box<dyn Line> = match &way.place {
             Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Place::Tcp(address) => {
+            Place::Tcp(address) | Place::Tls(address) => {
                 let stream = TcpStream::connect(address).await?;
                 if let Some(buffer) = way.buffer {
                     socket2::SockRef::from(&stream).set_send_buffer_size(buffer)?;
                 }
-                Box::new(stream)
+                match caller {
+                    None => Box::new(stream),
+                    Some(caller) => {
+                        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                        Box::new(caller.call(host, stream).await?)
+                    }
+                }
             }
         };
         Frames::begin(line).await
@@ -71,13 +71,9 @@ async fn reach(way: &Way) -> io::Result<Frames> {
 }
 
 /// Writes what comes until nobody hands anything over any more.
-pub(super) async fn write(
-    mut frames: Frames,
-    messages: &mut mpsc::Receiver<Arc<[u8]>>,
-    counts: &Counts,
-) -> io::Result<()> {
+pub(super) async fn write(mut frames: Frames, messages: &mut Messages, counts: &Counts) -> io::Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
-    while messages.recv_many(&mut batch, BATCH).await > 0 {
+    while messages.take(&mut batch, BATCH).await > 0 {
         for message in &batch {
             frames.message(message).await?;
         }

@@ -117,14 +117,15 @@ fn a_connection_from_its_greeting_to_its_end() {
             assert_eq!(octets(&mut theirs, 12).await, control(3, false), "STOP");
             theirs.write_all(&control(5, false)).await.unwrap();
         };
-        let (sender, mut messages) = mpsc::channel(4);
+        let (sender, messages) = mpsc::channel(4);
         sender.try_send(b"one".as_slice().into()).unwrap();
         sender.try_send(b"two".as_slice().into()).unwrap();
         drop(sender);
         let counts = Counts::register(&Place::Tcp("x:1".to_owned()), &Registry::new());
         let writing = async {
             let frames = Frames::begin(Box::new(ours)).await.unwrap();
-            outward::write(frames, &mut messages, &counts).await.unwrap();
+            let (_end, ended) = watch::channel(false);
+            outward::write(frames, &mut Messages { messages, ended }, &counts).await.unwrap();
         };
         tokio::join!(collector, writing);
         assert_eq!((counts.sent.get(), counts.dropped.get()), (2, 0));
@@ -155,7 +156,7 @@ fn what_does_not_fit_the_queue_is_dropped_and_counted() {
     run(async {
         let registry = Registry::new();
         let place = Place::Unix("/nowhere/at/all".into());
-        let way = Way { place, listen: false, queue: 3, buffer: None };
+        let way = Way { place, listen: false, queue: 3, buffer: None, skip_verify: false, credentials: None };
         let outlet = Outlet::open(&way, &registry).unwrap();
         assert!(outlet.is_open());
         (0..5).for_each(|number| outlet.send(vec![number]));

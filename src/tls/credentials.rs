@@ -91,6 +91,13 @@ impl Identity {
         self.number
     }
 
+    /// What a handshake is begun with if it is not DNS that is spoken behind it, nor anything that has a name.
+    pub fn config_of_others(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(self.config(Speech::Dot));
+        config.alpn_protocols.clear();
+        Arc::new(config)
+    }
+
     /// What a handshake is begun with.
     pub fn config(&self, speech: Speech) -> &Arc<ServerConfig> {
         &self.configs[speech as usize]

@@ -3,17 +3,20 @@
 //! ```text
 //!   pem.rs           what stands in a file
 //!   authorities.rs   whom to believe if nobody says so
+//!   caller.rs        connections to collectors
 //!   clients.rs       whose certificates are asked for
 //!   credentials.rs   who we are to those who connect, as of now
 //! ```
 
 mod authorities;
+mod caller;
 mod clients;
 mod credentials;
 mod key_log;
 mod pem;
 
 pub use authorities::system;
+pub use caller::Caller;
 pub use clients::ClientAuth;
 pub use credentials::{CredentialFiles, Credentials, Identity, Look, Speech};
 pub use pem::{TlsError, certificates, private_key};

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use smallvec::SmallVec;
 
@@ -25,6 +25,9 @@ pub struct Edns {
 impl Edns {
     /// Code of the option that asks which server this is (RFC 5001).
     pub const NSID: u16 = 3;
+
+    /// Code of the option that says on whose behalf somebody asks (RFC 7871).
+    pub const CLIENT_SUBNET: u16 = 8;
 
     /// Code of the option that says how long a TCP connection may rest (RFC 7828).
     pub const TCP_KEEPALIVE: u16 = 11;
@@ -63,6 +66,17 @@ impl Edns {
     /// The data of the first option with this code.
     pub fn option(&self, code: u16) -> Option<&[u8]> {
         self.each_option().find(|(known, _)| *known == code).map(|(_, data)| data)
+    }
+
+    /// The address on whose behalf somebody asks, zeros in the place of what is not said of it (RFC 7871 section 6).
+    pub fn client_subnet(&self) -> Option<IpAddr> {
+        let (&[high, low, _, _], given) = self.option(Self::CLIENT_SUBNET)?.split_first_chunk::<4>()?;
+        let octet = |at: usize| given.get(at).copied().unwrap_or_default();
+        match (u16::from_be_bytes([high, low]), given.len()) {
+            (1, 0..=4) => Some(std::array::from_fn::<u8, 4, _>(octet).into()),
+            (2, 0..=16) => Some(std::array::from_fn::<u8, 16, _>(octet).into()),
+            _ => None,
+        }
     }
 
     /// Code and data of each option; ends at one that is cut off.
@@ -151,5 +165,30 @@ impl Ede {
         out.extend_from_slice(&(text.len() as u16 + 2).to_be_bytes());
         out.extend_from_slice(&self.code.to_be_bytes());
         out.extend_from_slice(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_whose_behalf() {
+        // Family, lengths of both prefixes, and the address as far as it is said (RFC 7871 section 6).
+        for (data, found) in [
+            (&[0, 1, 24, 0, 192, 0, 2][..], Some("192.0.2.0")),
+            (&[0, 1, 32, 0, 192, 0, 2, 7], Some("192.0.2.7")),
+            (&[0, 1, 0, 0], Some("0.0.0.0")),
+            (&[0, 2, 32, 0, 0x20, 1, 0xD, 0xB8], Some("2001:db8::")),
+            (&[0, 1, 32, 0, 192, 0, 2, 7, 1], None),
+            (&[0, 3, 0, 0], None),
+            (&[0, 1, 0], None),
+            (&[], None),
+        ] {
+            let mut edns = Edns::new(1232, false);
+            edns.add_option(Edns::CLIENT_SUBNET, data);
+            assert_eq!(edns.client_subnet(), found.map(|address| address.parse().unwrap()), "{data:?}");
+        }
+        assert_eq!(Edns::new(1232, false).client_subnet(), None);
     }
 }

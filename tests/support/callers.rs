@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, Request, Response};
-use quinn::{Connection, Endpoint, crypto::rustls::QuicClientConfig};
+use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime, crypto::rustls::QuicClientConfig};
 use rustls::{ClientConfig, crypto::ring};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,6 +27,8 @@ pub(crate) fn run<T>(deeds: impl Future<Output = T>) -> T {
 pub(crate) struct Caller {
     config: ClientConfig,
     port: u16,
+    /// What a proxy writes first.
+    header: Vec<u8>,
 }
 
 impl Caller {
@@ -43,7 +45,17 @@ impl Caller {
             None => builder.with_no_client_auth(),
             Some(who) => builder.with_client_auth_cert(who.chain(), who.key()).expect("a certificate"),
         };
-        Self { config, port }
+        Self { config, port, header: Vec::new() }
+    }
+
+    /// What its handshakes are begun with.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::new(self.config.clone())
+    }
+
+    /// The same behind a proxy that writes this header in front of connections, or in a datagram of its own.
+    pub(crate) fn behind(&self, header: &[u8]) -> Self {
+        Self { header: header.to_vec(), ..self.clone() }
     }
 
     fn place(&self) -> SocketAddr {
@@ -54,7 +66,8 @@ impl Caller {
     pub(crate) async fn tls(&self, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = self.config.clone();
         config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = TcpStream::connect(self.place()).await?;
+        let mut stream = TcpStream::connect(self.place()).await?;
+        stream.write_all(&self.header).await?;
         let name = "127.0.0.1".try_into().expect("a name");
         timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await?
     }
@@ -64,7 +77,12 @@ impl Caller {
         let mut config = self.config.clone();
         config.alpn_protocols = vec![alpn.to_vec()];
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(config).expect("TLS 1.3")));
-        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        if !self.header.is_empty() {
+            socket.send_to(&self.header, self.place()).expect("sent");
+        }
+        let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime));
+        let endpoint = endpoint.expect("a socket");
         let connecting = endpoint.connect_with(config, self.place(), "127.0.0.1").expect("a name");
         timeout(PATIENCE, connecting).await.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
     }

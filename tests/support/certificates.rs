@@ -1,10 +1,11 @@
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
 use rustls::{
-    RootCertStore,
+    RootCertStore, ServerConfig,
+    crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
@@ -82,6 +83,13 @@ impl Certified {
     pub(crate) fn write(&self, directory: &Path, name: &str) {
         fs::write(directory.join(format!("{name}.pem")), self.certificate.pem()).expect("a file");
         fs::write(directory.join(format!("{name}.key")), self.key.serialize_pem()).expect("a file");
+    }
+
+    /// What a server shows that has this certificate.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+        Arc::new(builder.with_single_cert(self.chain(), self.key()).expect("a certificate"))
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {

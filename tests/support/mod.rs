@@ -11,6 +11,7 @@ pub(crate) mod encrypted;
 pub(crate) mod expect;
 pub(crate) mod hosts;
 pub(crate) mod message;
+pub(crate) mod mmdb;
 pub(crate) mod nameserver;
 pub(crate) mod namespaces;
 pub(crate) mod quick;

@@ -5,6 +5,7 @@ use crate::{
     chain::{Block, Build, BuildError, Format, Keys, Role},
     corefile::{Args, Error, Errors, Instance, Line, Stanza, Token},
     tap::{Outlet, Place, QUEUE, Way},
+    tls::{ClientAuth, CredentialFiles},
 };
 
 /// All `dnstap` directives of a server block.
@@ -21,7 +22,7 @@ struct One {
     extra: Option<Format>,
 }
 
-const PROPERTIES: [&str; 3] = ["identity", "version", "extra"];
+const PROPERTIES: [&str; 5] = ["identity", "version", "extra", "tls", "skipverify"];
 
 pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
     Ok(Box::new(Config(stanza.instances.iter().map(read).collect::<Result<_, _>>()?)))
@@ -42,10 +43,21 @@ fn read(instance: &Instance) -> Result<One, Error> {
     let buffer = number(&mut args, "the buffer in MiB", 1024)?.map(|number| number << 20);
     let queue = number(&mut args, "the queue in ten thousands", 4096)?.map_or(QUEUE, |number| number * QUEUE);
     args.finish()?;
-    let way = Way { place, listen, queue, buffer };
+    let way = Way { place, listen, queue, buffer, skip_verify: false, credentials: None };
     let mut one = One { way, full, identity: None, version: None, extra: None };
     for line in &instance.lines {
         property(&mut one, line)?;
+    }
+    let Way { place, skip_verify, credentials, .. } = &mut one.way;
+    match credentials {
+        // A collector must have a certificate of this authority; with `skipverify` it may come without one.
+        Some(files) if files.authorities.is_some() => {
+            files.clients = if *skip_verify { ClientAuth::VerifyIfGiven } else { ClientAuth::RequireAndVerify };
+        }
+        None if listen && matches!(place, Place::Tls(_)) => {
+            return Err(socket.error("`tls://` needs a certificate: add `tls CERT KEY`"));
+        }
+        _ => {}
     }
     Ok(one)
 }
@@ -62,19 +74,26 @@ fn place(word: &Token) -> Result<Place, Error> {
     match text.split_once("://") {
         None => Ok(Place::Unix(PathBuf::from(text))),
         Some(("unix", path)) if path.starts_with('/') => Ok(Place::Unix(PathBuf::from(path))),
-        Some(("tcp", address)) => {
+        Some((scheme @ ("tcp" | "tls"), address)) => {
             let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-            let wrong = || word.error(format!("expected `tcp://HOST:PORT`, found `{text}`"));
-            port.map(|_| Place::Tcp(address.to_owned())).ok_or_else(wrong)
+            let wrong = || word.error(format!("expected `{scheme}://HOST:PORT`, found `{text}`"));
+            let place = if scheme == "tls" { Place::Tls } else { Place::Tcp };
+            port.map(|_| place(address.to_owned())).ok_or_else(wrong)
         }
-        Some(("tls", _)) => Err(word.error(
-            "`tls://` is not built into seamark: use a socket file, and let the collector go over the network"
-                .to_owned(),
-        )),
         Some((scheme, _)) => {
-            Err(word.error(format!("unknown scheme `{scheme}://`; expected `unix:///PATH` or `tcp://`")))
+            Err(word.error(format!("unknown scheme `{scheme}://`; expected `unix:///PATH`, `tcp://` or `tls://`")))
         }
     }
+}
+
+/// `tls CERT KEY [CA]`.
+fn credentials(line: &Line) -> Result<CredentialFiles, Error> {
+    let mut args = line.args();
+    let certificate = PathBuf::from(&args.require("the file of a certificate")?.text);
+    let key = PathBuf::from(&args.require("the file of the certificate's key")?.text);
+    let authorities = args.next().map(|word| PathBuf::from(&word.text));
+    args.finish()?;
+    Ok(CredentialFiles { certificate, key, authorities, clients: ClientAuth::None, key_log: None })
 }
 
 fn property(one: &mut One, line: &Line) -> Result<(), Error> {
@@ -84,8 +103,11 @@ fn property(one: &mut One, line: &Line) -> Result<(), Error> {
         "identity" => one.identity = Some(text()?),
         "version" => one.version = Some(text()?),
         "extra" => one.extra = Some(Format::parse(&text()?)),
-        "tls" | "skipverify" => {
-            return Err(line.error(format!("`{word}` is not built into seamark: use a socket file")));
+        "tls" if !one.way.listen => return Err(line.error("`tls` is for `listen`: it says who we are to collectors")),
+        "tls" => one.way.credentials = Some(credentials(line)?),
+        "skipverify" => {
+            line.no_args()?;
+            one.way.skip_verify = true;
         }
         _ => return Err(line.unknown(&PROPERTIES)),
     }
@@ -104,6 +126,8 @@ impl Build for Config {
             // The connection outlives a reload that leaves it as it is.
             let key = format!("dnstap {:?}", one.way);
             let outlet = block.shared(&key, || Outlet::open(&one.way, block.registry()).map_err(failed))?;
+            let last = Arc::clone(&outlet);
+            block.at_last(async move { last.close().await });
             let version = concat!("CoreDNS-1.15.0 (seamark-", env!("CARGO_PKG_VERSION"), ")");
             taps.push(Tap {
                 outlet,
@@ -138,15 +162,33 @@ mod tests {
     fn sockets_and_sizes() {
         let way = |text: &str| one(text).unwrap().way;
         let unix = Place::Unix("/run/a.sock".into());
-        let plain = Way { place: unix, listen: false, queue: 10_000, buffer: None };
+        let plain =
+            Way { place: unix, listen: false, queue: 10_000, buffer: None, skip_verify: false, credentials: None };
         assert_eq!(way("/run/a.sock"), plain);
         assert_eq!(way("unix:///run/a.sock full"), plain);
         assert_eq!(way("listen /run/a.sock"), Way { listen: true, ..plain.clone() });
         let tcp = Place::Tcp("collector.test:6000".to_owned());
         assert_eq!(
             way("tcp://collector.test:6000 full 2 3"),
-            Way { place: tcp, listen: false, queue: 30_000, buffer: Some(2 << 20) }
+            Way { place: tcp, queue: 30_000, buffer: Some(2 << 20), ..plain.clone() }
         );
+        let tls = || Place::Tls("collector.test:6000".to_owned());
+        let anybody = Way { place: tls(), skip_verify: true, ..plain.clone() };
+        assert_eq!(way("tls://collector.test:6000"), Way { place: tls(), ..plain.clone() });
+        assert_eq!(way("tls://collector.test:6000 {\nskipverify\n}"), anybody);
+        for (text, authorities, clients) in [
+            ("tls a.pem a.key", None, ClientAuth::None),
+            ("tls a.pem a.key ca.pem", Some("ca.pem".into()), ClientAuth::RequireAndVerify),
+            ("skipverify\ntls a.pem a.key ca.pem", Some("ca.pem".into()), ClientAuth::VerifyIfGiven),
+        ] {
+            let found = way(&format!("listen tls://collector.test:6000 {{\n{text}\n}}")).credentials;
+            let (certificate, key) = ("a.pem".into(), "a.key".into());
+            assert_eq!(
+                found,
+                Some(CredentialFiles { certificate, key, authorities, clients, key_log: None }),
+                "{text}"
+            );
+        }
         let full = one("/a full {\nidentity me\nversion \"a b\"\nextra {name}\n}").unwrap();
         assert!(full.full && full.extra.is_some());
         assert_eq!((full.identity.as_deref(), full.version.as_deref()), (Some("me"), Some("a b")));
@@ -158,14 +200,19 @@ mod tests {
             ("", "expected a socket such as `/run/dnstap.sock` or `tcp://127.0.0.1:6000`"),
             ("listen", "expected a socket to listen at"),
             ("tcp://host", "expected `tcp://HOST:PORT`, found `tcp://host`"),
-            ("udp://host:1", "unknown scheme `udp://`; expected `unix:///PATH` or `tcp://`"),
+            ("tls://host", "expected `tls://HOST:PORT`, found `tls://host`"),
+            ("udp://host:1", "unknown scheme `udp://`; expected `unix:///PATH`, `tcp://` or `tls://`"),
+            ("listen tls://host:1", "`tls://` needs a certificate: add `tls CERT KEY`"),
+            ("tls://host:1 {\ntls a b\n}", "`tls` is for `listen`: it says who we are to collectors"),
+            ("listen tls://host:1 {\ntls a\n}", "expected the file of the certificate's key"),
+            ("listen tls://host:1 {\ntls a b c d\n}", "unexpected argument `d`"),
             ("/a fall", "the buffer in MiB: expected a number between 1 and 1024, found `fall`"),
             ("/a full 0", "the buffer in MiB: expected a number between 1 and 1024, found `0`"),
             ("/a full 1 5000", "the queue in ten thousands: expected a number between 1 and 4096, found `5000`"),
             ("/a full 1 2 3", "unexpected argument `3`"),
             ("/a {\nidentity\n}", "expected a text"),
             ("/a {\nidentity a b\n}", "unexpected argument `b`"),
-            ("/a {\nskipverify\n}", "`skipverify` is not built into seamark: use a socket file"),
+            ("/a {\nskipverify a\n}", "unexpected argument `a`"),
             ("/a {\nidentiti a\n}", "unknown property `identiti`; did you mean `identity`?"),
         ] {
             assert_eq!(one(text).err().as_deref(), Some(message), "{text}");

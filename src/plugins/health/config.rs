@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::{
     chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure, Role},
     corefile::{Error, Errors, Stanza},
-    http::Reply,
+    http::{Handler, Reply},
 };
 
 /// The `health` directive.
@@ -49,7 +49,7 @@ impl Build for Config {
         block.http(HttpEndpoint {
             address: self.address.clone(),
             path: "/health",
-            handler: std::sync::Arc::new(|| Reply::text(200, "OK")),
+            handler: Handler::now(|| Reply::text(200, "OK")),
             on_bind_failure: OnBindFailure::Fatal,
             directive: "health",
         });

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::{
     chain::{Block, Build, BuildError, DnsFamilies, HttpEndpoint, Keys, OnBindFailure, Role},
     corefile::{Error, Errors, Stanza},
-    http::Reply,
+    http::{Handler, Reply},
     metrics::Registry,
 };
 
@@ -52,7 +52,7 @@ impl Build for Config {
         block.http(HttpEndpoint {
             address: self.address,
             path: "/metrics",
-            handler: Arc::new(handler),
+            handler: Handler::now(handler),
             on_bind_failure: OnBindFailure::Log,
             directive: "prometheus",
         });

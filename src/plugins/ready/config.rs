@@ -1,12 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
     chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure, Role},
     corefile::{Error, Errors, Stanza},
-    http::Reply,
+    http::{Handler, Reply},
 };
 
 /// The `ready` directive.
@@ -68,7 +65,7 @@ impl Build for Config {
         block.http(HttpEndpoint {
             address: self.address,
             path: "/ready",
-            handler: Arc::new(handler),
+            handler: Handler::now(handler),
             on_bind_failure: OnBindFailure::Log,
             directive: "ready",
         });

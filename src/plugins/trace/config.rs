@@ -11,6 +11,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Config {
     pub(super) target: Target,
+    pub(super) is_encrypted: bool,
     pub(super) every: u64,
     pub(super) service: String,
     pub(super) backlog: usize,
@@ -39,6 +40,7 @@ impl Config {
         let instance = stanza.once()?;
         let mut config = Self {
             target: Target { authority: "localhost:9411".to_owned(), path: PATH.to_owned() },
+            is_encrypted: false,
             every: 1,
             service: "coredns".to_owned(),
             backlog: 1000,
@@ -60,7 +62,7 @@ impl Config {
             Some((word, _)) => return Err(word.unknown("kind of endpoint", &["zipkin"])),
         }
         if let Some(endpoint) = endpoint {
-            config.target = target(endpoint)?;
+            (config.target, config.is_encrypted) = target(endpoint)?;
         }
         for line in &instance.lines {
             config.property(line)?;
@@ -92,26 +94,30 @@ impl Config {
     }
 }
 
-fn target(word: &Token) -> Result<Target, Error> {
+/// An address taken apart, and whether it is `https://`.
+fn target(word: &Token) -> Result<(Target, bool), Error> {
     let text = word.text.as_str();
     let lower = text.to_ascii_lowercase();
-    if lower.starts_with("https://") {
-        return Err(word.error(format!("`https://` {INSTEAD}")));
-    }
-    let (authority, path) = if lower.starts_with("http://") {
-        let rest = &text["http://".len()..];
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        (authority, if path.is_empty() { "/" } else { path })
-    } else {
-        (text, PATH)
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
+    let is_encrypted = scheme == Some("https://");
+    let (authority, path) = match scheme {
+        Some(scheme) => {
+            let rest = &text[scheme.len()..];
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (authority, if path.is_empty() { "/" } else { path })
+        }
+        None => (text, PATH),
     };
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let is_host = !authority.is_empty() && !authority.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
     if !is_host || !path.is_ascii() {
-        return Err(word.error(format!("expected `HOST:PORT` or `http://HOST:PORT/PATH`, found `{text}`")));
+        return Err(word.error(format!(
+            "expected `HOST:PORT`, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, found `{text}`"
+        )));
     }
-    let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-    Ok(Target { authority, path: path.to_owned() })
+    let authority =
+        if has_port { authority.to_owned() } else { format!("{authority}:{}", if is_encrypted { 443 } else { 80 }) };
+    Ok((Target { authority, path: path.to_owned() }, is_encrypted))
 }
 
 impl Build for Config {
@@ -150,8 +156,11 @@ mod tests {
             ("trace zipkin [2001:db8::1]:1", "[2001:db8::1]:1", "/api/v2/spans"),
             ("trace HTTP://tracing/zipkin/api/v2/spans", "tracing:80", "/zipkin/api/v2/spans"),
             ("trace http://tracing:1", "tracing:1", "/"),
+            ("trace https://tracing/spans", "tracing:443", "/spans"),
+            ("trace https://[2001:db8::1]:1/spans", "[2001:db8::1]:1", "/spans"),
         ] {
-            let target = read(text).unwrap().target;
+            let Config { target, is_encrypted, .. } = read(text).unwrap();
+            assert_eq!(is_encrypted, text.contains("https"), "{text}");
             assert_eq!((target.authority.as_str(), target.path.as_str()), (authority, path), "{text}");
         }
     }
@@ -168,8 +177,11 @@ mod tests {
             ("trace datadog localhost:8126", format!("`datadog` {instead}")),
             ("trace jaeger localhost:1", "unknown kind of endpoint `jaeger`; expected one of: zipkin".to_owned()),
             ("trace zipkin a:1 b", "unexpected argument `b`".to_owned()),
-            ("trace https://a:1", format!("`https://` {instead}")),
-            ("trace http:///a", "expected `HOST:PORT` or `http://HOST:PORT/PATH`, found `http:///a`".to_owned()),
+            (
+                "trace http:///a",
+                "expected `HOST:PORT`, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`, found `http:///a`"
+                    .to_owned(),
+            ),
             ("trace {\nevery x\n}", "every: expected a number of at least 0, found `x`".to_owned()),
             ("trace {\nevery 1 2\n}", "unexpected argument `2`".to_owned()),
             ("trace {\nclient_server maybe\n}", "expected `true` or `false`, found `maybe`".to_owned()),

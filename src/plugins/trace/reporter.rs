@@ -9,6 +9,7 @@ use super::config::Config;
 use crate::{
     http::{Target, post},
     metrics::{Counter, Registry},
+    tls::Caller,
 };
 
 /// How long a collector may take to accept spans.
@@ -23,7 +24,8 @@ pub(super) struct Reporter {
 impl Reporter {
     /// Needs a tokio runtime, on which it posts.
     pub(super) fn start(config: &Config, registry: &Registry) -> Self {
-        let endpoint = format!("http://{}{}", config.target.authority, config.target.path);
+        let scheme = if config.is_encrypted { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}{}", config.target.authority, config.target.path);
         let count =
             |name: &str, help: &str| registry.counter(name, help, &["endpoint"]).with_label_values(&[&endpoint]);
         let sent = count("seamark_trace_spans_sent_total", "Spans that a collector has taken.");
@@ -32,6 +34,7 @@ impl Reporter {
         let (spans, waiting) = mpsc::channel(config.backlog);
         let posting = Posting {
             target: config.target.clone(),
+            caller: config.is_encrypted.then(|| Caller::new(false)),
             batch: config.batch,
             interval: config.interval,
             sent,
@@ -52,6 +55,8 @@ impl Reporter {
 
 struct Posting {
     target: Target,
+    /// `None` without TLS.
+    caller: Option<Caller>,
     batch: usize,
     interval: Duration,
     sent: Counter,
@@ -94,7 +99,7 @@ impl Posting {
         let body = serde_json::to_vec(spans).map_err(|error| error.to_string())?;
         // The collector is not to trace the post itself.
         let headers = [("content-type", "application/json"), ("b3", "0")];
-        match post(&self.target, &headers, body, PATIENCE).await {
+        match post(&self.target, &headers, body, PATIENCE, self.caller.as_ref()).await {
             Ok(200..=299) => Ok(()),
             Ok(status) => Err(format!("status {status}")),
             Err(error) => Err(error.to_string()),

@@ -18,16 +18,17 @@ mod http1;
 mod http2;
 mod http3;
 mod quic;
+mod uncovered;
 mod visitor;
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 pub(super) use quic::serve as serve_quic;
 use tokio::{io::split, net::TcpStream, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 use self::{http2::Speaker, visitor::Visitor};
-use super::{duty::Duty, limits, site::Guise, tcp};
+use super::{duty::Duty, limits, proxied::Client, site::Guise, tcp};
 use crate::{
     chain::{StreamLimits, Transport},
     corefile::Scheme,
@@ -72,11 +73,10 @@ impl Load {
 }
 
 /// Serves a TCP connection of an encrypted address until it ends.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) -> io::Result<()> {
+pub(super) async fn serve(stream: TcpStream, client: Client, duty: &mut Duty) -> io::Result<()> {
     duty.refresh();
     let Some(_inside) = duty.door().enter(Load::now(duty).connections) else { return Ok(()) };
     stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
     let scheme = duty.scheme();
     let (speech, transport) = match scheme {
         Scheme::Https => (Speech::Https, Transport::Https),
@@ -96,10 +96,10 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, duty: &mut Duty) 
     };
     if scheme == Scheme::Tls {
         let (reader, writer) = split(stream);
-        return tcp::exchange(reader, writer, [peer, local], duty).await;
+        return tcp::exchange(reader, writer, client, duty).await;
     }
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2") || scheme == Scheme::Grpc;
-    let visitor = Visitor { duty: duty.clone(), peer, local, transport };
+    let visitor = Visitor { duty: duty.clone(), client, transport };
     match (is_http2, scheme) {
         (true, Scheme::Grpc) => http2::serve(stream, visitor, Speaker::Grpc).await,
         (true, _) => http2::serve(stream, visitor, Speaker::Doh).await,

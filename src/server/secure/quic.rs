@@ -4,11 +4,11 @@ use std::{
     io,
     net::{SocketAddr, UdpSocket},
     sync::{Arc, LazyLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use quinn::{
-    Connecting, Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime,
+    Connecting, Endpoint, EndpointConfig, IdleTimeout, Incoming, Runtime as _, ServerConfig, TokioRuntime,
     TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
 };
 use tokio::{
@@ -16,11 +16,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Load, doq, http3, visitor::Visitor};
+use super::{Load, doq, http3, uncovered::Uncovered, visitor::Visitor};
 use crate::{
     chain::Transport,
     corefile::Scheme,
-    server::{door::Inside, duty::Duty, site::Guise},
+    server::{door::Inside, duty::Duty, proxied::Client, site::Guise},
     tls::Speech,
     wire::MAX_MESSAGE,
 };
@@ -38,7 +38,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub(crate) async fn serve(socket: UdpSocket, mut duty: Duty) -> io::Result<()> {
     let mut terms = Terms::default();
     let Some(config) = terms.config(&duty) else { return Ok(()) };
-    let endpoint = Endpoint::new(LIMITS.clone(), Some(ServerConfig::clone(&config)), socket, Arc::new(TokioRuntime))?;
+    let socket = TokioRuntime.wrap_udp_socket(socket)?;
+    let socket = Arc::new(Uncovered::new(socket, &duty)?);
+    let config = Some(ServerConfig::clone(&config));
+    let endpoint = Endpoint::new_with_abstract_socket(LIMITS.clone(), config, socket, Arc::new(TokioRuntime))?;
     let local = endpoint.local_addr()?;
     let mut connections = JoinSet::new();
     loop {
@@ -46,8 +49,9 @@ pub(crate) async fn serve(socket: UdpSocket, mut duty: Duty) -> io::Result<()> {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
                 duty.refresh();
+                let client = client(&incoming, local, &duty);
                 if let Some((connecting, inside)) = admit(incoming, &duty, &mut terms) {
-                    connections.spawn(connection(connecting, local, duty.clone(), inside));
+                    connections.spawn(connection(connecting, client, duty.clone(), inside));
                 }
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -81,23 +85,27 @@ fn admit(incoming: Incoming, duty: &Duty, terms: &mut Terms) -> Option<(Connecti
     Some((connecting, inside))
 }
 
-async fn connection(connecting: Connecting, local: SocketAddr, mut duty: Duty, inside: Inside) {
+/// Who connects, or for whom.
+fn client(incoming: &Incoming, local: SocketAddr, duty: &Duty) -> Client {
+    let asked = incoming.local_ip().map_or(local, |ip| SocketAddr::new(ip, local.port()));
+    let ends = [incoming.remote_address(), asked];
+    let proxied = duty.proxied();
+    proxied
+        .map_or_else(|| Client::itself(ends), |proxied| proxied.beginner(ends, duty.door().sessions(), Instant::now()))
+}
+
+async fn connection(connecting: Connecting, client: Client, mut duty: Duty, inside: Inside) {
     let Ok(Ok(connection)) = timeout(duty.patience().read, connecting).await else {
         return duty.door().count_failed_handshake();
     };
-    let visitor = visitor(&connection, local, duty.clone());
+    let transport = if duty.scheme() == Scheme::Https3 { Transport::Https3 } else { Transport::Quic };
+    let visitor = Visitor { duty: duty.clone(), client, transport };
     if duty.scheme() == Scheme::Https3 {
         http3::serve(connection, visitor, &mut duty).await;
     } else {
         doq::serve(connection, visitor, &mut duty).await;
     }
     drop(inside);
-}
-
-fn visitor(connection: &Connection, local: SocketAddr, duty: Duty) -> Visitor {
-    let transport = if duty.scheme() == Scheme::Https3 { Transport::Https3 } else { Transport::Quic };
-    let asked = connection.local_ip().map_or(local, |ip| SocketAddr::new(ip, local.port()));
-    Visitor { duty, peer: connection.remote_address(), local: asked, transport }
 }
 
 /// Waits until nothing has been in work for so long; for ever while something is.

@@ -1,4 +1,4 @@
-use std::{cell::RefCell, net::SocketAddr, sync::Arc, time::Instant};
+use std::{cell::RefCell, sync::Arc, time::Instant};
 
 use super::Load;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
         duty::Duty,
         limits::Patience,
         memo,
+        proxied::Client,
     },
     wire::MAX_MESSAGE,
 };
@@ -22,8 +23,7 @@ thread_local! {
 #[derive(Clone)]
 pub(super) struct Visitor {
     pub(super) duty: Duty,
-    pub(super) peer: SocketAddr,
-    pub(super) local: SocketAddr,
+    pub(super) client: Client,
     pub(super) transport: Transport,
 }
 
@@ -40,8 +40,9 @@ impl Visitor {
     pub(super) async fn ask(&mut self, message: &[u8]) -> Said {
         self.duty.refresh();
         let Some((site, listener)) = self.duty.site() else { return Said::Nothing };
-        let Self { peer, local, transport, .. } = *self;
-        let arrival = Arrival { listener, peer, local, transport, now: Instant::now() };
+        let Self { client: Client { peer, local, tlvs }, transport, .. } = self;
+        let (peer, local, transport) = (*peer, *local, *transport);
+        let arrival = Arrival { listener, peer, local, transport, now: Instant::now(), tlvs: tlvs.as_ref() };
         let job = DRAFT.with_borrow_mut(|draft| match handle(site, arrival, message, self.duty.parking(), draft) {
             Handled::Nothing => Ok(Said::Nothing),
             Handled::Reply(length) => Ok(Said::One(draft[..length].to_vec())),

@@ -25,6 +25,7 @@ use super::{
     answer::{Arrival, Finished, Handled, Job, handle},
     duty::{Duty, Turn},
     memo,
+    proxied::Client,
 };
 use crate::{chain::Transport, wire::MAX_MESSAGE};
 use receive::Receiver;
@@ -155,13 +156,25 @@ impl Desk {
             shed.queries.inc_by(letters.count() as u64);
             return;
         }
+        let proxied = site.proxied(listener);
         let mut replies: SmallVec<[Reply<'_>; BATCH]> = SmallVec::new();
         // One answer behind the other: what is written to stays small, though each has room for the longest.
         let mut free = answers;
         for (letter, query) in letters {
             let Some(out) = free.get_mut(..MAX_MESSAGE) else { break };
             let Letter { peer, local } = letter;
-            let arrival = Arrival { listener, peer, local, transport: Transport::Udp, now };
+            let mut arrival = Arrival { listener, peer, local, transport: Transport::Udp, now, tlvs: None };
+            let (client, query) = match proxied {
+                None => (None, query),
+                // The answer goes to the proxy all the same.
+                Some(proxied) => match proxied.open([peer, local], query, self.duty.door().sessions(), now) {
+                    Some((client, query)) => (Some(client), query),
+                    None => continue,
+                },
+            };
+            if let Some(Client { peer, local, tlvs }) = &client {
+                arrival = Arrival { peer: *peer, local: *local, tlvs: tlvs.as_ref(), ..arrival };
+            }
             match handle(site, arrival, query, self.duty.parking(), out) {
                 Handled::Reply(length) | Handled::Series(length, _) => {
                     let (bytes, behind) = std::mem::take(&mut free).split_at_mut(length);

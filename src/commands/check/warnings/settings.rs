@@ -16,7 +16,14 @@ const INTERVAL: Duration = Duration::from_secs(30);
 
 /// All that concerns one block.
 pub(super) fn of(picture: &Picture<'_>) -> Vec<Finding> {
-    let found = [blind_autopath(picture), idle_cache(picture), idle_loop(picture), idle_transfer(picture)];
+    let found = [
+        blind_autopath(picture),
+        idle_cache(picture),
+        idle_loop(picture),
+        idle_transfer(picture),
+        unread_labels(picture),
+        credulous_listener(picture),
+    ];
     found.into_iter().flatten().collect()
 }
 
@@ -61,6 +68,31 @@ fn idle_transfer(picture: &Picture<'_>) -> Option<Finding> {
     let has = |part: &super::Part<'_>| with_zones.contains(&part.name()) || matches!(part.role.kind, Kind::Unknown);
     let text = "has nothing to hand over: no directive of this block has a whole zone";
     (!picture.chain.iter().any(has)).then(|| Finding::warning(word, text.to_owned()))
+}
+
+/// What does nothing but to know labels, in a block whose queries have none.
+fn unread_labels(picture: &Picture<'_>) -> Option<Finding> {
+    if picture.part("metadata").is_some() {
+        return None;
+    }
+    let of_proxies = || {
+        let lines = picture.part("proxyproto")?.lines().find(|line| line.word.text == "tlv_metadata");
+        lines.map(|line| &line.word)
+    };
+    let word = picture.part("geoip").map(|part| &part.stanza.name).or_else(of_proxies)?;
+    let text = format!("the labels of `{}` can be read by nobody: add `metadata` to this block", word.text);
+    Some(Finding::warning(word, text))
+}
+
+/// `proxyproto` that believes everybody.
+fn credulous_listener(picture: &Picture<'_>) -> Option<Finding> {
+    let part = picture.part("proxyproto")?;
+    let says = |line: &crate::corefile::Line| match line.word.text.as_str() {
+        "allow" => !line.args.is_empty(),
+        word => word == "default",
+    };
+    let text = "whoever sends a header is believed, whatever address it names: name the proxies with `allow`";
+    (!part.lines().any(says)).then(|| Finding::warning(&part.stanza.name, text.to_owned()))
 }
 
 /// A process that takes longer to end than it waits for the next look at its Corefile reads it while it ends.
