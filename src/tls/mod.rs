@@ -5,6 +5,7 @@
 //!   authorities.rs   whom to believe if nobody says so
 //!   clients.rs       whose certificates are asked for
 //!   credentials.rs   who we are to those who connect, as of now
+//!   validity.rs      from when to when a certificate holds
 //! ```
 
 mod authorities;
@@ -12,8 +13,10 @@ mod clients;
 mod credentials;
 mod key_log;
 mod pem;
+mod validity;
 
 pub use authorities::system;
 pub use clients::ClientAuth;
 pub use credentials::{CredentialFiles, Credentials, Identity, Look, Speech};
-pub use pem::{TlsError, certificates, private_key};
+pub use pem::{TlsError, certificates, mismatch, private_key};
+pub use validity::Validity;

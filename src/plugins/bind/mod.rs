@@ -30,6 +30,7 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
                 return Err(line.unknown(&["except"]).into());
             }
             line.args().require("an address or an interface")?;
+            line.no_block()?;
             bind.except.extend_from_slice(&line.args);
         }
     }

@@ -6,10 +6,9 @@ use tracing::Level;
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role},
     corefile::{Errors, Line, Stanza},
+    pattern,
 };
 
-/// Longest regular expression, characters: as CoreDNS since 1.14.0.
-const LONGEST_REGEX: usize = 10_000;
 const LEVELS: [(&str, Level); 4] =
     [("warning", Level::WARN), ("error", Level::ERROR), ("info", Level::INFO), ("debug", Level::DEBUG)];
 
@@ -64,10 +63,7 @@ fn consolidate(line: &Line) -> Result<Pattern, crate::corefile::Error> {
         return Err(word.error("the duration must be longer than zero"));
     }
     let word = args.require("a regular expression")?;
-    if word.text.chars().count() > LONGEST_REGEX {
-        return Err(word.error(format!("a regular expression may have {LONGEST_REGEX} characters")));
-    }
-    let regex = Regex::new(&word.text).map_err(|error| word.error(error.to_string()))?;
+    let regex = pattern::of_text(&word.text).map_err(|error| word.error(error.to_string()))?;
     let mut pattern = Pattern { period, regex, level: Level::ERROR, show_first: false };
     if let Some(word) = args.peek()
         && let Some((_, level)) = LEVELS.iter().find(|(name, _)| *name == word.text)

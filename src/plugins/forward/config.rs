@@ -272,7 +272,7 @@ fn health_check(line: &Line, options: &mut Options) -> Result<(), Error> {
             _ => return Err(word.unknown("word", &["no_rec", "domain"])),
         }
     }
-    Ok(())
+    args.finish()
 }
 
 fn rcode(word: &Token) -> Result<Rcode, Error> {
@@ -282,6 +282,7 @@ fn rcode(word: &Token) -> Result<Rcode, Error> {
 
 fn rcodes(line: &Line) -> Result<Vec<Rcode>, Error> {
     line.args().require("a response code")?;
+    line.no_block()?;
     line.args.iter().map(rcode).collect()
 }
 
@@ -295,6 +296,7 @@ fn failover(line: &Line) -> Result<Vec<Rcode>, Error> {
 
 fn resolver(line: &Line) -> Result<Vec<SocketAddr>, Error> {
     line.args().require("an address")?;
+    line.no_block()?;
     line.args().rest().iter().map(|word| word.socket_address(53)).collect()
 }
 

@@ -59,6 +59,7 @@ impl Config {
     /// A line of the Corefile that is one of a hosts file.
     fn inline(&mut self, line: &Line) -> Result<(), Error> {
         line.args().require("a name")?;
+        line.no_block()?;
         self.inline.push_str(&line.word.text);
         for word in &line.args {
             Name::parse(&word.text).map_err(|error| word.error(error.to_string()))?;

@@ -48,6 +48,7 @@ impl Config {
         match line.word.text.as_str() {
             "prefer" => {
                 line.args().require("a network")?;
+                line.no_block()?;
                 for word in &line.args {
                     self.prefer.push(word.cidr()?);
                 }

@@ -46,6 +46,7 @@ fn rule(instance: &Instance) -> Result<Rule, Error> {
             return Err(line.unknown(&["class"]));
         }
         line.args().require("a class")?;
+        line.no_block()?;
         for word in &line.args {
             let class = Classes::parse(&word.text)
                 .ok_or_else(|| word.unknown("class", &["success", "denial", "error", "all"]))?;
