@@ -44,7 +44,7 @@ impl Source {
                 "directory" => place = Some(directory(line).map_err(within)?),
                 "reload" => reload = line.args().one("a duration").and_then(Token::duration).map_err(within)?,
                 // Once told who to ask for aliases; the server itself is asked.
-                "upstream" => line.no_block()?,
+                "upstream" => line.no_block().map_err(within)?,
                 _ => return Err(line.unknown(&PROPERTIES)),
             }
         }

@@ -45,7 +45,7 @@ fn read(instance: &Instance) -> Result<One, Error> {
     let way = Way { place, listen, queue, buffer };
     let mut one = One { way, full, identity: None, version: None, extra: None };
     for line in &instance.lines {
-        property(&mut one, line)?;
+        property(&mut one, line).map_err(|error| error.within(&line.word.text))?;
     }
     Ok(one)
 }
@@ -85,7 +85,7 @@ fn property(one: &mut One, line: &Line) -> Result<(), Error> {
         "version" => one.version = Some(text()?),
         "extra" => one.extra = Some(Format::parse(&text()?)),
         "tls" | "skipverify" => {
-            return Err(line.error(format!("`{word}` is not built into seamark: use a socket file")));
+            return Err(line.error("not built into seamark: use a socket file"));
         }
         _ => return Err(line.unknown(&PROPERTIES)),
     }
@@ -163,9 +163,9 @@ mod tests {
             ("/a full 0", "the buffer in MiB: expected a number between 1 and 1024, found `0`"),
             ("/a full 1 5000", "the queue in ten thousands: expected a number between 1 and 4096, found `5000`"),
             ("/a full 1 2 3", "unexpected argument `3`"),
-            ("/a {\nidentity\n}", "expected a text"),
-            ("/a {\nidentity a b\n}", "unexpected argument `b`"),
-            ("/a {\nskipverify\n}", "`skipverify` is not built into seamark: use a socket file"),
+            ("/a {\nidentity\n}", "identity: expected a text"),
+            ("/a {\nidentity a b\n}", "identity: unexpected argument `b`"),
+            ("/a {\nskipverify\n}", "skipverify: not built into seamark: use a socket file"),
             ("/a {\nidentiti a\n}", "unknown property `identiti`; did you mean `identity`?"),
         ] {
             assert_eq!(one(text).err().as_deref(), Some(message), "{text}");

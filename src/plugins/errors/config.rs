@@ -5,7 +5,7 @@ use tracing::Level;
 
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role},
-    corefile::{Errors, Line, Stanza},
+    corefile::{Error, Errors, Line, Stanza},
     pattern,
 };
 
@@ -33,7 +33,7 @@ pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors>
 }
 
 impl Config {
-    pub(super) fn read(stanza: &Stanza) -> Result<Self, crate::corefile::Error> {
+    pub(super) fn read(stanza: &Stanza) -> Result<Self, Error> {
         let instance = stanza.once()?;
         let mut args = instance.args();
         if let Some(word) = args.next().filter(|word| word.text != "stdout") {
@@ -42,12 +42,13 @@ impl Config {
         args.finish()?;
         let mut config = Self::default();
         for line in &instance.lines {
+            let within = |error: Error| error.within(&line.word.text);
             match line.word.text.as_str() {
                 "stacktrace" => {
-                    line.no_args()?;
+                    line.no_args().map_err(within)?;
                     config.stacktrace = true;
                 }
-                "consolidate" => config.patterns.push(consolidate(line)?),
+                "consolidate" => config.patterns.push(consolidate(line).map_err(within)?),
                 _ => return Err(line.unknown(&["stacktrace", "consolidate"])),
             }
         }
@@ -55,7 +56,7 @@ impl Config {
     }
 }
 
-fn consolidate(line: &Line) -> Result<Pattern, crate::corefile::Error> {
+fn consolidate(line: &Line) -> Result<Pattern, Error> {
     let mut args = line.args();
     let word = args.require("a duration")?;
     let period = word.duration()?;

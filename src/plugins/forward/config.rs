@@ -226,7 +226,7 @@ fn on(line: &Line) -> Result<bool, Error> {
 }
 
 fn count(line: &Line) -> Result<u32, Error> {
-    Ok(line.args().one("a number")?.integer("number", 0..=i64::from(u32::MAX))? as u32)
+    Ok(line.args().one("a number")?.integer(&line.word.text, 0..=i64::from(u32::MAX))? as u32)
 }
 
 fn tls_files(line: &Line) -> Result<TlsFiles, Error> {

@@ -38,7 +38,7 @@ impl Config {
             }
             args.finish()?;
             for line in &instance.lines {
-                config.property(line)?;
+                config.property(line).map_err(|error| error.within(&line.word.text))?;
             }
         }
         Ok(config)
@@ -54,7 +54,7 @@ impl Config {
                 }
                 Ok(())
             }
-            "reload" if self.weights.is_none() => Err(line.error("`reload` is about the file of `weighted`")),
+            "reload" if self.weights.is_none() => Err(line.error("it is about the file of `weighted`, which is not here")),
             "reload" => {
                 self.reload = line.args().one("a duration")?.duration()?;
                 Ok(())
