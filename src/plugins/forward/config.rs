@@ -446,7 +446,7 @@ mod tests {
             ("failover NOERROR", "failover: NOERROR is an answer, no reason to ask somebody else"),
             ("next OOPS", "next: `OOPS` is no response code"),
             ("policy fastest", "policy: unknown policy `fastest`; expected one of: random, round_robin, sequential"),
-            ("max_fail 3", "max_fail: unknown property `max_fail`; did you mean `max_fails`?"),
+            ("max_fail 3", "unknown property `max_fail`; did you mean `max_fails`?"),
             ("force_tcp yes", "force_tcp: unexpected argument `yes`"),
             ("tls a b c d", "tls: unexpected argument `d`"),
             ("tls_servername a..b", "tls_servername: expected the name in a server's certificate, found `a..b`"),

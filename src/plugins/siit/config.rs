@@ -91,7 +91,7 @@ mod tests {
             ("siit {\neam 192.0.2.1\n}", "eam: expected an IPv6 address"),
             ("siit {\neam 2001:db8::1 192.0.2.1\n}", "eam: expected an IPv4 address, found `2001:db8::1`"),
             ("siit {\neam 192.0.2.1 2001:db8::/64\n}", "eam: expected an IP address, found `2001:db8::/64`"),
-            ("siit {\nam 192.0.2.1\n}", "am: unknown property `am`; did you mean `eam`?"),
+            ("siit {\nam 192.0.2.1\n}", "unknown property `am`; did you mean `eam`?"),
         ] {
             let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
             let error = Config::read(&file.blocks[0].stanzas[0]).expect_err(text);

@@ -105,7 +105,7 @@ mod tests {
             ),
             (
                 "a.pem a.key {\nciphers x\n}",
-                "ciphers: unknown property `ciphers`; expected one of: client_auth, keylog",
+                "unknown property `ciphers`; expected one of: client_auth, keylog",
             ),
         ] {
             assert_eq!(files(text), Err(message.to_owned()), "{text}");
