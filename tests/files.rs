@@ -184,7 +184,10 @@ fn a_hosts_file_that_somebody_writes_to_is_read_when_he_is_done() {
 fn absurd_files_are_refused_with_their_name() {
     let upstream = Upstream::start();
     let line = "x".repeat(2 << 20);
-    let corefile = format!(".:{{port}} {{\n hosts hosts {{\n 192.0.2.1 own.test\n fallthrough\n }}\n forward . {}\n}}\n", upstream.address);
+    let corefile = format!(
+        ".:{{port}} {{\n hosts hosts {{\n 192.0.2.1 own.test\n fallthrough\n }}\n forward . {}\n}}\n",
+        upstream.address
+    );
     let server = start(&corefile, &[("hosts", &format!("192.0.2.9 a.test\n{line}\n"))]);
     server.wait_until_it_answers();
     assert_eq!(address(&server, "own.test"), "192.0.2.1", "the lines of the Corefile count");

@@ -80,10 +80,7 @@ impl HostsFile {
             self.written_at.set(written.as_secs() as i64);
         }
         // The old one is given back behind the lock: it may be large.
-        let old = std::mem::replace(
-            &mut *self.table.write().unwrap_or_else(PoisonError::into_inner),
-            Arc::new(table),
-        );
+        let old = std::mem::replace(&mut *self.table.write().unwrap_or_else(PoisonError::into_inner), Arc::new(table));
         drop(old);
         seen
     }

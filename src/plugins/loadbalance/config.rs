@@ -54,7 +54,9 @@ impl Config {
                 }
                 Ok(())
             }
-            "reload" if self.weights.is_none() => Err(line.error("it is about the file of `weighted`, which is not here")),
+            "reload" if self.weights.is_none() => {
+                Err(line.error("it is about the file of `weighted`, which is not here"))
+            }
             "reload" => {
                 self.reload = line.args().one("a duration")?.duration()?;
                 Ok(())

@@ -83,7 +83,10 @@ mod tests {
         for (text, message) in [
             ("siit x", "unexpected argument `x`"),
             ("siit {\nipv6_prefix\n}", "ipv6_prefix: expected a prefix such as `64:ff9b::/96`"),
-            ("siit {\nipv6_prefix 10.0.0.0/8\n}", "ipv6_prefix: expected an IPv6 prefix such as `64:ff9b::/96`, found `10.0.0.0/8`"),
+            (
+                "siit {\nipv6_prefix 10.0.0.0/8\n}",
+                "ipv6_prefix: expected an IPv6 prefix such as `64:ff9b::/96`, found `10.0.0.0/8`",
+            ),
             (
                 "siit {\nipv6_prefix 2001:db8::/97\n}",
                 "ipv6_prefix: the length of a prefix is 32, 40, 48, 56, 64 or 96 (RFC 6052)",
