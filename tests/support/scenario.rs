@@ -173,9 +173,9 @@ impl World {
     }
 
     /// A file in the server's directory.
-    fn write_file(&self, name: &str, text: &str) {
+    fn write_file(&mut self, name: &str, text: &str) {
         let next = self.home.join(".next");
-        fs::write(&next, self.cast.fill_in(text)).expect("a file");
+        fs::write(&next, self.fill_in(text)).expect("a file");
         fs::rename(next, self.home.join(name)).expect("a file");
     }
 
@@ -212,6 +212,7 @@ impl World {
         let mut text = self.cast.fill_in(text);
         text = text.replace("{upstream}", &self.upstream.address.to_string());
         text = text.replace("{metrics}", &self.metrics.to_string());
+        text = text.replace("{home}", &self.home.display().to_string());
         while let Some((name, _)) = text.split_once("{port.").and_then(|(_, rest)| rest.split_once('}')) {
             let name = name.to_owned();
             let port = *self.ports.entry(name.clone()).or_insert_with(free_port);
