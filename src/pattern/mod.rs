@@ -8,8 +8,10 @@ use regex::{Regex, RegexBuilder, bytes};
 
 /// The longest pattern, characters: as CoreDNS since 1.14.0.
 const LONGEST: usize = 10_000;
-/// What a compiled pattern may take, octets. `(a{1000}){1000}` would take far more.
-const LARGEST: usize = 1 << 20;
+/// What a compiled pattern may take, octets. `(a{1000}){1000}` would take far more, `\pL{63}` a third of it.
+const LARGEST: usize = 4 << 20;
+/// What a pattern may keep of what it has found out while it looked, octets.
+const MEMORY: usize = 1 << 20;
 /// The same for a pattern that is made anew for each query.
 const LARGEST_MADE: usize = 1 << 15;
 
@@ -54,14 +56,14 @@ pub fn of_octets(pattern: &str) -> Result<bytes::Regex, PatternError> {
     let pattern = translated(pattern)?;
     bytes::RegexBuilder::new(&pattern)
         .size_limit(LARGEST)
-        .dfa_size_limit(LARGEST)
+        .dfa_size_limit(MEMORY)
         .build()
         .map_err(|error| reason(&error))
 }
 
 fn sized(pattern: &str, largest: usize) -> Result<Regex, PatternError> {
     let pattern = translated(pattern)?;
-    let built = RegexBuilder::new(&pattern).size_limit(largest).dfa_size_limit(LARGEST).build();
+    let built = RegexBuilder::new(&pattern).size_limit(largest).dfa_size_limit(MEMORY).build();
     built.map_err(|error| reason(&error))
 }
 

@@ -306,7 +306,7 @@ fn wrong_words_are_named() {
     let large = format!("rewrite name regex {} b", "(a{100}){1000}".repeat(4));
     assert_eq!(
         rules(&large).err().as_deref(),
-        Some("name: the regular expression is too large: its repetitions take more than 1024 KiB")
+        Some("name: the regular expression is too large: its repetitions take more than 4096 KiB")
     );
     let long = format!("rewrite name regex {} b", "a".repeat(10_001));
     assert_eq!(rules(&long).err().as_deref(), Some("name: a regular expression may have 10000 characters"));
