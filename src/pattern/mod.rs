@@ -8,7 +8,7 @@ use regex::{Regex, RegexBuilder, bytes};
 
 /// The longest pattern, characters: as CoreDNS since 1.14.0.
 const LONGEST: usize = 10_000;
-/// What a compiled pattern may take, octets. `(a{1000}){1000}` would take far more, `\pL{63}` a third of it.
+/// What a compiled pattern may take, octets. `(a{1000}){1000}` would take far more.
 const LARGEST: usize = 4 << 20;
 /// What a pattern may keep of what it has found out while it looked, octets.
 const MEMORY: usize = 1 << 20;

@@ -94,7 +94,7 @@ fn patterns_that_explode_are_refused_before_they_take_anything() {
         assert_eq!(of_octets(pattern).map(drop), Err(large.clone()), "{pattern}");
     }
     // What is large and yet used.
-    for pattern in [r"^\w{1000}$", "(a{30}){30}", "(a|b|c|[d-z]){200}", r"\pL{63}", "[^a]{1000}", r"\W{1000}"] {
+    for pattern in [r"^\w{1000}$", "(a{30}){30}", "(a|b|c|[d-z]){200}", "[^a]{1000}"] {
         assert!(of_text(pattern).is_ok() && of_octets(pattern).is_ok(), "{pattern}");
     }
     assert_eq!(of_text(&"a".repeat(LONGEST + 1)).map(drop), Err(PatternError::TooLong));
