@@ -10,10 +10,10 @@ use regex::{Regex, RegexBuilder, bytes};
 const LONGEST: usize = 10_000;
 /// What a compiled pattern may take, octets. `(a{1000}){1000}` would take far more.
 const LARGEST: usize = 4 << 20;
-/// What a pattern may keep of what it has found out while it looked, octets.
-const MEMORY: usize = 1 << 20;
 /// The same for a pattern that is made anew for each query.
 const LARGEST_MADE: usize = 1 << 15;
+/// What a pattern may keep of what it has found out while it looked, octets.
+const MEMORY: usize = 1 << 20;
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
