@@ -23,6 +23,7 @@ pub mod corefile;
 pub mod expression;
 pub mod http;
 pub mod metrics;
+pub mod pattern;
 pub mod tls;
 pub mod versions;
 pub mod wire;

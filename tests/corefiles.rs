@@ -51,6 +51,21 @@ fn wrong_corefiles_are_refused_with_the_place() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// No directive is without a table of what is wrong with it.
+#[test]
+fn each_directive_has_its_wrong_texts() {
+    let names: Vec<String> = fs::read_dir(root().join("tests/corefiles/bad"))
+        .expect("a directory")
+        .map(|entry| entry.expect("a file").file_name().to_string_lossy().replace('-', "_"))
+        .collect();
+    for folder in fs::read_dir(root().join("src/plugins")).expect("a directory").flatten() {
+        let Ok(readme) = fs::read_to_string(folder.path().join("README.md")) else { continue };
+        let directive = readme.lines().next().and_then(|line| line.strip_prefix("# ")).expect("a name");
+        let is_its = |name: &&String| name.strip_prefix("words_of_").unwrap_or(name).starts_with(directive);
+        assert!(names.iter().any(|name| is_its(&name)), "{directive} has no wrong text in tests/corefiles/bad");
+    }
+}
+
 /// Corefile.example, as `make run` serves it, with free ports.
 #[test]
 fn the_example_at_the_top_serves_the_sample_cluster() {

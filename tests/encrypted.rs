@@ -717,6 +717,44 @@ impl World {
 }
 
 #[test]
+fn a_certificate_that_has_ended_serves_with_a_warning_until_it_is_renewed() {
+    let world = World::new();
+    fs::create_dir_all(&world.home).expect("a directory");
+    let old = " tls old.pem old.key\n hosts {\n 192.0.2.1 www.test\n }";
+    world.authority.certify_of_yesterday(&["dns.test", "127.0.0.1"]).write(&world.home, "old");
+    let server = world.serve(old);
+    let words = "[WARNING] plugin/tls: old.pem: the certificate ended on 2021-01-01 00:00:00 UTC and is refused by whoever \
+                 checks it";
+    let told = || server.log().matches(words).count();
+    assert_eq!(told(), 1, "{}", server.log());
+    let end = "seamark_tls_certificate_end_timestamp_seconds{certificate=\"old.pem\"}";
+    assert_eq!(world.metric(end), 1_609_459_200.0);
+    assert_eq!(world.dig("www.test A +tls").status, "NOERROR", "who does not check is answered");
+    assert_eq!(world.dig("www.test A +tls +tls-ca=ca.pem").status, "TIMEOUT");
+    world.authority.certify(&["dns.test", "127.0.0.1"]).write(&world.home, "old");
+    eventually("the new one shows", Duration::from_secs(8), || world.metric(end) > 1_609_459_200.0);
+    assert_eq!(told(), 1, "said once");
+}
+
+/// The other direction: who we are to upstreams.
+#[test]
+fn certificates_for_upstreams_are_checked_with_their_keys() {
+    let world = World::new();
+    let forward = |words: &str| format!(".:{{port}} {{\n forward . tls://192.0.2.1 {{\n tls {words}\n }}\n}}\n");
+    let mut server = world.launch(&forward("dns.pem other.key"), free_port());
+    assert_eq!(server.wait(Duration::from_secs(8)).expect("it does not start").code(), Some(1));
+    let words = "forward: tls: other.key: this key is not that of the certificate dns.pem";
+    assert!(server.log().contains(words), "{}", server.log());
+    drop(server);
+    fs::create_dir_all(&world.home).expect("a directory");
+    world.authority.certify_of_yesterday(&["client"]).write(&world.home, "old");
+    let server = world.launch(&forward("old.pem old.key"), free_port());
+    server.wait_until_it_answers();
+    let words = "[WARNING] plugin/forward: tls: old.pem: the certificate ended on 2021-01-01 00:00:00 UTC";
+    assert!(server.log().contains(words), "{}", server.log());
+}
+
+#[test]
 fn what_cannot_be_listened_on_is_an_error_at_its_place() {
     let world = World::new();
     let port = world.tls;

@@ -11,6 +11,7 @@ mod docs;
 mod encrypted;
 mod explain;
 mod faults;
+mod files;
 mod geoip;
 mod layers;
 mod live;

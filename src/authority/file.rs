@@ -8,7 +8,7 @@ use std::{
 use super::ZoneCell;
 use crate::{
     wire::Name,
-    zone::{self, Signature, Zone, text::TextError},
+    zone::{self, Extent, Signature, Zone, text::TextError},
 };
 
 /// A master file and the zones that are made from it.
@@ -19,6 +19,8 @@ pub struct ZoneFile {
     /// A file that was written is taken as it is; otherwise only if its serial is another one.
     by_time: bool,
     seen: Option<Signature>,
+    /// What was read last.
+    extent: Option<Extent>,
 }
 
 /// What came of a look at a file.
@@ -37,7 +39,7 @@ pub enum Reading {
 impl ZoneFile {
     /// A file for these zones, not yet read.
     pub const fn new(path: PathBuf, cells: Vec<Arc<ZoneCell>>, by_time: bool) -> Self {
-        Self { path, cells, by_time, seen: None }
+        Self { path, cells, by_time, seen: None, extent: None }
     }
 
     /// Where it is.
@@ -54,17 +56,20 @@ impl ZoneFile {
         if self.seen == Some(signature) {
             return Reading::Same;
         }
+        // Not looked at again before it changes, whatever comes of it.
+        self.seen = Some(signature);
+        let text = match zone::contents(&self.path) {
+            Ok(text) => text,
+            Err(error) => return Reading::Wrong(error),
+        };
+        let is_continued = self.extent.is_some_and(|extent| extent.is_continued_by(&text));
         let mut fresh = Vec::new();
         for cell in &self.cells {
-            let found = match zone::load(&self.path, *cell.origin()) {
+            let found = match zone::load(&self.path, &text, *cell.origin()) {
                 Ok(zone) => zone,
-                Err(error) => {
-                    // Not looked at again before it changes.
-                    self.seen = Some(signature);
-                    return Reading::Wrong(error);
-                }
+                Err(error) => return Reading::Wrong(error),
             };
-            if is_new(cell.zone().as_deref(), &found, self.by_time) {
+            if is_continued || is_new(cell.zone().as_deref(), &found, self.by_time) {
                 if found.strays() > 0 {
                     let path = self.path.display();
                     tracing::warn!(
@@ -83,7 +88,7 @@ impl ZoneFile {
                 );
             }
         }
-        self.seen = Some(signature);
+        self.extent = Some(Extent::of(&text));
         Reading::Read(fresh)
     }
 

@@ -22,7 +22,7 @@ impl StreamLimits {
         for instance in &stanza.instances {
             instance.no_args()?;
             for line in &instance.lines {
-                limits.property(line, known)?;
+                limits.property(line, known).map_err(|error| error.within(&line.word.text))?;
             }
         }
         Ok(limits)
@@ -42,7 +42,7 @@ impl StreamLimits {
         };
         match place.replace(number as u32) {
             None => Ok(()),
-            Some(_) => Err(line.error(format!("{word}: may stand only once in a server block"))),
+            Some(_) => Err(line.error("may stand only once in a server block")),
         }
     }
 

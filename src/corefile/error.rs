@@ -79,10 +79,13 @@ impl Error {
         Self { span, message }
     }
 
-    /// The same error, said by a directive or a property of it.
+    /// The same error, said by a directive or a property of it, unless it says so itself.
     #[must_use]
     pub fn within(mut self, word: &str) -> Self {
-        self.message = format!("{word}: {}", self.message);
+        let is_said = self.message.strip_prefix(word).is_some_and(|rest| rest.starts_with(": "));
+        if !is_said && !self.message.starts_with(&format!("unknown property `{word}`")) {
+            self.message = format!("{word}: {}", self.message);
+        }
         self
     }
 

@@ -250,7 +250,7 @@ impl<'a> Args<'a> {
     /// # Errors
     /// It is missing or no duration.
     pub fn duration(&mut self, what: &str) -> Result<Duration, Error> {
-        self.require(what)?.duration().map_err(|error| error.within(what))
+        self.require("a duration").and_then(Token::duration).map_err(|error| error.within(what))
     }
 
     /// The next word as a whole number within `range`.
@@ -258,7 +258,7 @@ impl<'a> Args<'a> {
     /// # Errors
     /// It is missing, no number, or out of range.
     pub fn integer(&mut self, what: &str, range: RangeInclusive<i64>) -> Result<i64, Error> {
-        self.require(what)?.integer(what, range)
+        self.require("a number").map_err(|error| error.within(what))?.integer(what, range)
     }
 
     /// All words that are left as zones, networks turned into reverse zones.

@@ -46,6 +46,7 @@ impl Token {
         let (low, high) = (*range.start(), *range.end());
         let limits = match (low, high) {
             (i64::MIN, i64::MAX) => String::new(),
+            (i64::MIN, _) => format!(" of at most {high}"),
             (_, i64::MAX) => format!(" of at least {low}"),
             _ => format!(" between {low} and {high}"),
         };
@@ -53,7 +54,7 @@ impl Token {
             .parse::<i64>()
             .ok()
             .filter(|number| range.contains(number))
-            .ok_or_else(|| self.error(format!("{what}: expected a number{limits}, found `{}`", self.text)))
+            .ok_or_else(|| self.error(format!("expected a number{limits}, found `{}`", self.text)).within(what))
     }
 
     /// The word as a number with a fraction.

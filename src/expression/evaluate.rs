@@ -3,6 +3,7 @@ use std::{borrow::Cow, cmp::Ordering};
 use regex::Regex;
 
 use super::{EvaluationError, Value, builtin::Builtin};
+use crate::pattern;
 
 /// Answers the functions that an expression calls.
 pub trait Facts {
@@ -273,7 +274,7 @@ pub(super) fn operate(operator: Operator, one: &Value, two: &Value) -> Result<Va
         Operator::Contains => Ok(text(one)?.contains(text(two)?).into()),
         Operator::StartsWith => Ok(text(one)?.starts_with(text(two)?).into()),
         Operator::EndsWith => Ok(text(one)?.ends_with(text(two)?).into()),
-        Operator::Matches => match Regex::new(text(two)?) {
+        Operator::Matches => match pattern::of_query(text(two)?) {
             Ok(pattern) => Ok(pattern.is_match(text(one)?).into()),
             Err(error) => fail(error.to_string()),
         },

@@ -1,11 +1,10 @@
-use regex::Regex;
-
 use super::{
     ExpressionError, Function, Kind, Value,
     builtin::Builtin,
     evaluate::{Each, Node, Operator, operate},
     lexer::{Lexeme, Token, tokens},
 };
+use crate::pattern;
 
 /// How deep parentheses and the like may stand in one another.
 const DEEPEST: usize = 64;
@@ -577,7 +576,7 @@ fn join(operator: Operator, one: Typed, two: Typed) -> std::result::Result<Typed
     };
     let Some(gives) = gives else { return Err(format!("{a} and {b} do not go together here")) };
     if let (Matches, Node::Constant(Value::Text(pattern))) = (operator, &two.0) {
-        let pattern = Regex::new(pattern).map_err(|error| format!("no pattern: {}", reason(&error)))?;
+        let pattern = pattern::of_text(pattern).map_err(|error| error.to_string())?;
         return Ok((Node::Matches(Box::new(one.0), pattern), gives));
     }
     if let (Node::Constant(one), Node::Constant(two)) = (&one.0, &two.0)
@@ -587,11 +586,4 @@ fn join(operator: Operator, one: Typed, two: Typed) -> std::result::Result<Typed
         return Ok((Node::Constant(value), kind));
     }
     Ok((Node::Operation(operator, Box::new([one.0, two.0])), gives))
-}
-
-/// The last line of what the library says, which is the reason.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

@@ -59,18 +59,19 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
         (!text.is_empty() && text.chars().all(fits)).then(|| text.to_owned()).ok_or_else(problem)
     };
+    let value = |text: &str| Some(text.trim().to_owned()).filter(|text| is_value(text)).ok_or_else(problem);
     if let Some((left, right)) = part.split_once("!=") {
-        return Ok(Requirement::NotIn(key(left)?, vec![right.trim().to_owned()]));
+        return Ok(Requirement::NotIn(key(left)?, vec![value(right)?]));
     }
     if let Some((left, right)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Ok(Requirement::In(key(left)?, vec![right.trim().to_owned()]));
+        return Ok(Requirement::In(key(left)?, vec![value(right)?]));
     }
     if let Some(missing) = part.strip_prefix('!') {
         return key(missing).map(Requirement::Missing);
     }
     if let Some((left, list)) = part.split_once('(') {
         let values = list.strip_suffix(')').ok_or_else(problem)?;
-        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+        let values = values.split(',').map(value).collect::<Result<_, _>>()?;
         let (name, operator) = left.trim().rsplit_once(char::is_whitespace).ok_or_else(problem)?;
         return match operator {
             "in" => Ok(Requirement::In(key(name)?, values)),
@@ -79,6 +80,13 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         };
     }
     key(part).map(Requirement::Exists)
+}
+
+/// Whether a label may have this value: up to 63 letters, digits, `-`, `_` and `.`, no sign at either end.
+fn is_value(text: &str) -> bool {
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    let fits = |c: char| ends(c) || matches!(c, '-' | '_' | '.');
+    text.is_empty() || text.len() <= 63 && text.chars().all(fits) && text.starts_with(ends) && text.ends_with(ends)
 }
 
 #[cfg(test)]
@@ -102,7 +110,7 @@ mod tests {
         ] {
             assert_eq!(Selector::parse(text).unwrap().matches(&labels), matches, "{text}");
         }
-        for text in ["=x", "app in web", "a b", "app like (x)", "app in (x"] {
+        for text in ["=x", "app in web", "a b", "app like (x)", "app in (x", "a=b=c", "a=-b", "a!=b c", "a in (b;c)"] {
             assert!(Selector::parse(text).is_err(), "{text}");
         }
     }

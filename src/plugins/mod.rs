@@ -111,3 +111,27 @@ pub const DIRECTIVES: &[Directive] = &[
     whoami::DIRECTIVE,       // answers whatever is left
     on::DIRECTIVE,           // runs programs
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::DIRECTIVES;
+
+    /// All directives of CoreDNS 1.15.0 in its order, those that are not here included.
+    const COREDNS: &str = "root metadata geoip cancel proxyproto quic grpc_server https https3 timeouts multisocket reload \
+                           nsid bufsize bind debug trace ready health pprof shed prometheus errors log dnstap local dns64 \
+                           siit any chaos loadbalance tsig rewrite autopath acl cache header dnssec tls minimal template \
+                           transfer dynupdate hosts route53 azure clouddns k8s_external kubernetes file auto secondary etcd \
+                           loop forward grpc erratic whoami on sign view nomad";
+
+    #[test]
+    fn directives_act_in_the_order_of_coredns() {
+        // A view is looked at before the chain begins, wherever it stands in CoreDNS's list.
+        let (first, others) = DIRECTIVES.split_first().unwrap();
+        assert_eq!(first.name, "view");
+        let mut order = COREDNS.split_whitespace();
+        for directive in others {
+            let name = directive.name;
+            assert!(order.any(|known| known == name), "`{name}` is not where CoreDNS has it");
+        }
+    }
+}

@@ -7,14 +7,14 @@ use std::{
     },
 };
 
-use rustls::{ALL_VERSIONS, Error, InconsistentKeys, RootCertStore, ServerConfig, crypto::ring, version::TLS13};
+use rustls::{ALL_VERSIONS, RootCertStore, ServerConfig, crypto::ring, version::TLS13};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ClientAuth, TlsError,
+    ClientAuth, TlsError, Validity,
     authorities::system,
     key_log::KeyFile,
-    pem::{certificates_in, private_key_in, read},
+    pem::{certificates_in, mismatch, private_key_in, read},
 };
 
 /// What is spoken behind a handshake.
@@ -76,6 +76,7 @@ pub struct CredentialFiles {
 /// Who we are to those who connect, as of some moment.
 pub struct Identity {
     number: u64,
+    validity: Option<Validity>,
     configs: [Arc<ServerConfig>; SPEECHES.len()],
 }
 
@@ -96,6 +97,11 @@ impl Identity {
         let mut config = ServerConfig::clone(self.config(Speech::Dot));
         config.alpn_protocols.clear();
         Arc::new(config)
+    }
+
+    /// From when to when the certificate holds, if it says so in a way that can be read.
+    pub const fn validity(&self) -> Option<Validity> {
+        self.validity
     }
 
     /// What a handshake is begun with.
@@ -233,7 +239,7 @@ impl Contents {
                 .map_err(|error| TlsError::new(&files.certificate, error))?
                 .with_client_cert_verifier(Arc::clone(&clients))
                 .with_single_cert(chain.clone(), key.clone_key())
-                .map_err(|error| mismatch(files, error))?;
+                .map_err(|error| mismatch(&files.certificate, &files.key, error))?;
             config.alpn_protocols = speech.names();
             config.ticketer = Arc::clone(&tickets);
             if let Some(key_log) = &key_log {
@@ -245,6 +251,7 @@ impl Contents {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         Ok(Identity {
             number: NUMBER.fetch_add(1, Relaxed),
+            validity: chain.first().and_then(|certificate| Validity::of(certificate)),
             configs: [config(dot)?, config(https)?, config(grpc)?, config(doq)?, config(https3)?],
         })
     }
@@ -266,16 +273,6 @@ impl Contents {
 
 /// What messages call authorities that no file has.
 const SYSTEM: &str = "the system's authorities";
-
-fn mismatch(files: &CredentialFiles, error: Error) -> TlsError {
-    match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            let text = format!("this key is not that of the certificate {}", files.certificate.display());
-            TlsError::new(&files.key, text)
-        }
-        error => TlsError::new(&files.certificate, error),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::{
+    Error, InconsistentKeys,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
 
 /// A file that TLS needs is not there, or not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +25,16 @@ impl TlsError {
     /// File and reason, for whoever has said already that it is about TLS.
     pub fn file_and_reason(&self) -> String {
         format!("{}: {}", self.path.display(), self.reason)
+    }
+}
+
+/// What is wrong with a certificate and its key together: both files are named if they do not belong together.
+pub fn mismatch(certificate: &Path, key: &Path, error: Error) -> TlsError {
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            TlsError::new(key, format!("this key is not that of the certificate {}", certificate.display()))
+        }
+        error => TlsError::new(certificate, error),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use rustls::{
@@ -16,7 +17,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 
 use super::{dial::Handshake, judge::Judge, witness::Witness};
-use crate::tls::{TlsError, certificates, private_key, system};
+use crate::tls::{TlsError, Validity, certificates, mismatch, private_key, system};
 
 /// The files of `tls CERT KEY CA`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,9 +86,9 @@ impl Tls {
                 .with_custom_certificate_verifier(Arc::clone(&judge) as Arc<_>);
             let mut config = match &identity {
                 None => builder.with_no_client_auth(),
-                Some(Identity { chain, key, path }) => builder
+                Some(Identity { chain, key, paths: (path, of_key) }) => builder
                     .with_client_auth_cert(chain.clone(), key.clone_key())
-                    .map_err(|error| TlsError::new(path, error))?,
+                    .map_err(|error| mismatch(path, of_key, error))?,
             };
             config.alpn_protocols = vec![protocol.to_vec()];
             Ok(Arc::new(config))
@@ -122,12 +123,17 @@ impl Tls {
 struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    /// Of the certificate: what is wrong shows when both are put together.
-    path: PathBuf,
+    /// Of certificate and key: what is wrong shows when both are put together.
+    paths: (PathBuf, PathBuf),
 }
 
 impl Identity {
     fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        Ok(Self { chain: certificates(certificate)?, key: private_key(key)?, path: certificate.to_owned() })
+        let chain = certificates(certificate)?;
+        let validity = chain.first().and_then(|first| Validity::of(first));
+        if let Some(complaint) = validity.and_then(|validity| validity.complaint(SystemTime::now())) {
+            tracing::warn!("plugin/forward: tls: {}: {complaint}", certificate.display());
+        }
+        Ok(Self { chain, key: private_key(key)?, paths: (certificate.to_owned(), key.to_owned()) })
     }
 }

@@ -17,6 +17,6 @@ mod tests;
 pub mod text;
 mod tree;
 
-pub use load::{Signature, load, signature};
+pub use load::{Extent, Signature, contents, load, signature};
 pub use lookup::{Found, Outcome};
 pub use tree::{AllRecords, Zone, ZoneError};

@@ -8,6 +8,8 @@ mkdir -p target/e2e
 if [ ! -x target/e2e/coredns ]; then
     GOBIN="$PWD/target/e2e" go install github.com/coredns/coredns@v1.15.0
 fi
+# Encrypted clients that `dig` is none of, against CoreDNS.
+SUBJECT="$PWD/target/e2e/coredns" cargo test --test blackbox -- encrypted::every_transport encrypted::clients_show
 # The program under load is the one that people run, as `make release` has built it.
 SEAMARK="$PWD/target/release/seamark" COREDNS="$PWD/target/e2e/coredns" \
     cargo test --test blackbox -- --ignored --skip bench:: --skip soak:: --test-threads=1 --nocapture

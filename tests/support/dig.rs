@@ -22,10 +22,26 @@ pub(crate) struct Reply {
 /// Asks with the words as `dig` takes them: `["name", "type", "+tcp"]`.
 pub(crate) fn ask(port: u16, words: &[&str]) -> Reply {
     let mut command = Command::new("dig");
-    command.args(["@127.0.0.1", "-p", &port.to_string(), "+noidnin", "+noidnout", "+time=6", "+tries=1"]);
+    // Of several servers `dig` takes the first.
+    let named = words.iter().any(|word| word.starts_with('@'));
+    command.args((!named).then_some("@127.0.0.1"));
+    command.args(["-p", &port.to_string(), "+noidnin", "+noidnout", "+time=6", "+tries=1"]);
     command.args(["+norecurse", "+nocookie", "+multiline", "+nomultiline"]).args(words);
     let output = command.output().expect("dig (Debian package bind9-dnsutils) is needed");
     parse(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The records of a transfer, or `failed`.
+pub(crate) fn transfer(port: u16, words: &[&str]) -> Vec<String> {
+    let mut command = Command::new("dig");
+    command.args(["@127.0.0.1", "-p", &port.to_string(), "+noall", "+answer", "+nocookie", "+time=5", "+tries=1"]);
+    let output = command.args(words).output().expect("dig");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let records = text.lines().filter(|line| !line.is_empty() && !line.starts_with(';'));
+    let records: Vec<String> = records
+        .map(|line| line.split_whitespace().filter(|word| *word != "IN").collect::<Vec<_>>().join(" "))
+        .collect();
+    if text.contains("Transfer failed") || records.is_empty() { vec!["failed".to_owned()] } else { records }
 }
 
 fn parse(text: &str) -> Reply {

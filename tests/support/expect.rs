@@ -25,6 +25,8 @@ pub(crate) struct Expected {
     opt: Vec<String>,
     /// How long the answer may take.
     within: Option<Duration>,
+    /// The first record of the answer, where the order counts.
+    first: Option<String>,
 }
 
 const SECTIONS: [&str; 3] = ["answer", "authority", "additional"];
@@ -53,6 +55,16 @@ pub(crate) fn cases(body: &str) -> Vec<Case> {
     blocks(body).into_iter().map(case).collect()
 }
 
+/// Lines below heads: what seamark gives, and what CoreDNS does instead, if it differs.
+pub(crate) fn checked_blocks(body: &str) -> Vec<(String, Vec<String>, Option<Vec<String>>)> {
+    let block = |(head, lines): (String, Vec<String>)| {
+        let mut halves = lines.split(|line| line.starts_with("differs:"));
+        let ours = halves.next().unwrap_or_default().to_vec();
+        (head, ours, halves.next().map(<[String]>::to_vec))
+    };
+    blocks(body).into_iter().map(block).collect()
+}
+
 impl Expected {
     fn read(lines: &[String]) -> Self {
         let mut expected = Self::default();
@@ -63,6 +75,7 @@ impl Expected {
                 None if word == "..." => expected.loose = true,
                 None if word == "ede" => expected.ede = Some(rest.to_owned()),
                 None if word == "opt" => expected.opt.push(rest.to_owned()),
+                None if word == "first" => expected.first = Some(rest.to_owned()),
                 None if word == "within" => expected.within = Some(duration(rest)),
                 None => {
                     word.clone_into(&mut expected.status);
@@ -86,6 +99,8 @@ impl Expected {
         let opt = self.opt.iter().all(|wanted| {
             reply.text.lines().any(|line| line.strip_prefix("; ").is_some_and(|line| line.contains(wanted)))
         });
+        let is_first = |wanted: &String| reply.answer.first().is_some_and(|found| same(wanted, found));
+        let first = self.first.as_ref().is_none_or(is_first);
         let in_time = self.within.is_none_or(|within| reply.taken <= within);
         let reply = reply.normalised();
         let sections = [&reply.answer, &reply.authority, &reply.additional];
@@ -93,7 +108,7 @@ impl Expected {
             wanted.len() == found.len() && wanted.iter().all(|wanted| found.iter().any(|found| same(wanted, found)))
         };
         let records = self.loose || self.sections.iter().zip(sections).all(equal);
-        self.status == reply.status && flags && ede && opt && in_time && records
+        self.status == reply.status && flags && ede && opt && in_time && first && records
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod callers;
 pub(crate) mod cast;
 pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod dig;
 pub(crate) mod encrypted;
 pub(crate) mod expect;

@@ -13,7 +13,9 @@ use serde::Deserialize as _;
 use super::{
     apiserver::ApiServer,
     cast::Cast,
-    expect::{Case, Numbers, cases, duration},
+    certificates::Authority,
+    connection, dig,
+    expect::{Case, Numbers, cases, checked_blocks, duration},
     message,
     server::{Server, directory, free_port, http, pause, program},
     upstream::Upstream,
@@ -46,7 +48,8 @@ pub(crate) fn run(file: &Path, subject: &Subject) -> (Vec<String>, usize) {
         let words: Vec<&str> = head.split(' ').collect();
         let mut failures = Vec::new();
         match words[0] {
-            "corefile" => world.corefile = body,
+            "corefile" => world.change_corefile(body),
+            "certificates" => world.certify(),
             "objects" | "apply" => world.apply(&body),
             "delete" => world.delete(words[1]),
             "upstream" => world.cast.instruct(&words[1..], &body),
@@ -67,6 +70,10 @@ pub(crate) fn run(file: &Path, subject: &Subject) -> (Vec<String>, usize) {
                 world.cast.forget_counts();
             }
             "logged" => failures.extend(world.check_log(&body)),
+            "unlogged" => failures.extend(world.check_silence(&body)),
+            "http" => failures.extend(world.check_http(&body, subject)),
+            "transfer" => failures.extend(world.check_transfers(&body, subject)),
+            "connection" => failures.extend(world.check_connections(&body, subject)),
             "metrics" => failures.extend(world.check_numbers(&body, subject, World::metric)),
             other => panic!("{}: unknown part `{other}`", file.display()),
         }
@@ -99,6 +106,8 @@ struct World {
     upstream: Upstream,
     cast: Cast,
     metrics: u16,
+    /// Ports by name: `{port.health}`.
+    ports: BTreeMap<String, u16>,
     /// Where the server runs.
     home: PathBuf,
     server: Option<Server>,
@@ -119,6 +128,7 @@ impl World {
             upstream: Upstream::start(),
             cast: Cast::default(),
             metrics: free_port(),
+            ports: BTreeMap::new(),
             home: directory(),
             server: None,
         }
@@ -163,9 +173,9 @@ impl World {
     }
 
     /// A file in the server's directory.
-    fn write_file(&self, name: &str, text: &str) {
+    fn write_file(&mut self, name: &str, text: &str) {
         let next = self.home.join(".next");
-        fs::write(&next, self.cast.fill_in(text)).expect("a file");
+        fs::write(&next, self.fill_in(text)).expect("a file");
         fs::rename(next, self.home.join(name)).expect("a file");
     }
 
@@ -175,9 +185,8 @@ impl World {
                 Some(api) => format!("kubeconfig {}", api.kubeconfig().display()),
                 None => format!("manifests {}", self.manifests.display()),
             };
-            let mut corefile = self.cast.fill_in(&self.corefile.replace("{cluster}", &source));
-            corefile = corefile.replace("{upstream}", &self.upstream.address.to_string());
-            corefile = corefile.replace("{metrics}", &self.metrics.to_string());
+            let text = self.corefile.replace("{cluster}", &source);
+            let mut corefile = self.fill_in(&text);
             while corefile.contains("{free}") {
                 corefile = corefile.replacen("{free}", &free_port().to_string(), 1);
             }
@@ -189,13 +198,44 @@ impl World {
         self.server.as_ref().expect("a server")
     }
 
+    /// The Corefile to start with, or one that takes the place of the first.
+    fn change_corefile(&mut self, corefile: String) {
+        self.corefile = corefile;
+        if self.server.is_some() {
+            let corefile = self.fill_in(&self.corefile.clone());
+            self.server().rewrite(&corefile);
+        }
+    }
+
+    /// Puts addresses and ports into a text. Ports have names, and come into being when they are named first.
+    fn fill_in(&mut self, text: &str) -> String {
+        let mut text = self.cast.fill_in(text);
+        text = text.replace("{upstream}", &self.upstream.address.to_string());
+        text = text.replace("{metrics}", &self.metrics.to_string());
+        text = text.replace("{home}", &self.home.display().to_string());
+        while let Some((name, _)) = text.split_once("{port.").and_then(|(_, rest)| rest.split_once('}')) {
+            let name = name.to_owned();
+            let port = *self.ports.entry(name.clone()).or_insert_with(free_port);
+            text = text.replace(&format!("{{port.{name}}}"), &port.to_string());
+        }
+        text
+    }
+
+    /// Writes `dns.pem` and `dns.key` for 127.0.0.1 and `dns.test`, and who has signed it as `ca.pem`.
+    fn certify(&self) {
+        let authority = Authority::new("scenario");
+        authority.write(&self.home.join("ca.pem"));
+        authority.certify(&["dns.test", "127.0.0.1"]).write(&self.home, "dns");
+    }
+
     fn check(&mut self, case: &Case, subject: &Subject, patience: Duration) -> Option<String> {
         let coredns = matches!(subject, Subject::CoreDns(_));
         let expected = if coredns { case.coredns.as_ref().unwrap_or(&case.expected) } else { &case.expected };
+        let question = self.fill_in(&case.question);
         let server = self.server();
         let start = Instant::now();
         loop {
-            let reply = server.ask(&case.question);
+            let reply = server.ask(&question);
             if expected.fits(&reply) {
                 // What is marked as different must be.
                 let same = case.coredns.as_ref().is_some_and(|_| coredns && case.expected.fits(&reply));
@@ -238,6 +278,39 @@ impl World {
         missing().map(|line| format!("`{line}` is not logged:\n{}", server.log()))
     }
 
+    /// Waits a moment, and finds none of these lines.
+    fn check_silence(&mut self, body: &str) -> Option<String> {
+        let body = self.fill_in(body);
+        pause(200);
+        let log = self.server().log();
+        let is_there = |line: &&str| !line.is_empty() && log.lines().any(|logged| logged.contains(line));
+        body.lines().find(is_there).map(|line| format!("`{line}` is logged:\n{log}"))
+    }
+
+    /// `PORT/PATH` and below it status and body.
+    fn check_http(&mut self, body: &str, subject: &Subject) -> Vec<String> {
+        let body = self.fill_in(body);
+        self.server();
+        checked(&body, subject, |head| {
+            let (status, text) = http(&format!("http://127.0.0.1:{head}"));
+            vec![format!("{status} {text}").trim_end().to_owned()]
+        })
+    }
+
+    /// What `dig` takes for a transfer, and below it the records in any order, or `failed`.
+    fn check_transfers(&mut self, body: &str, subject: &Subject) -> Vec<String> {
+        let body = self.fill_in(body);
+        let port = self.server().port;
+        checked(&body, subject, |head| dig::transfer(port, &head.split(' ').collect::<Vec<_>>()))
+    }
+
+    /// Connections of TCP and how they end: `silent`, or so many `queries`.
+    fn check_connections(&mut self, body: &str, subject: &Subject) -> Vec<String> {
+        let body = self.fill_in(body);
+        let port = self.server().port;
+        checked(&body, subject, |head| vec![connection::end_of(port, head)])
+    }
+
     fn metric(&self, series: &str) -> Option<String> {
         let port = self.server.as_ref().expect("a server").port.to_string();
         let series = format!("{} ", self.cast.fill_in(&series.replace("{port}", &port)));
@@ -272,6 +345,43 @@ impl Drop for World {
         _ = fs::remove_dir_all(&self.manifests);
         _ = fs::remove_dir_all(&self.home);
     }
+}
+
+/// Compares each block with what is found for its head, and waits a little for it.
+fn checked(body: &str, subject: &Subject, find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+    let coredns = matches!(subject, Subject::CoreDns(_));
+    let mut wrong = Vec::new();
+    for (head, ours, theirs) in checked_blocks(body) {
+        let expected = if coredns { theirs.as_ref().unwrap_or(&ours) } else { &ours };
+        let start = Instant::now();
+        let mut found = find(&head);
+        while !fits(expected, &found) && start.elapsed() < PATIENCE {
+            pause(50);
+            found = find(&head);
+        }
+        if !fits(expected, &found) {
+            wrong.push(format!("{head}: got\n{}", found.join("\n")));
+        } else if coredns && theirs.is_some() && fits(&ours, &found) {
+            wrong.push(format!("{head}: marked as different, and is not"));
+        }
+    }
+    wrong
+}
+
+/// The same lines in any order. A line may be two numbers with `..` between them for one that lies there.
+fn fits(expected: &[String], found: &[String]) -> bool {
+    if let ([range], [number]) = (expected, found)
+        && let Some((least, most)) = range.split_once("..")
+        && let (Ok(least), Ok(most), Ok(number)) = (least.parse::<f64>(), most.parse::<f64>(), number.parse::<f64>())
+    {
+        return (least..=most).contains(&number);
+    }
+    let sorted = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        lines.sort();
+        lines
+    };
+    sorted(expected) == sorted(found)
 }
 
 /// `a{1..3}.test.` is three names.

@@ -9,12 +9,10 @@ use super::{
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
+    pattern,
 };
 
 const PROPERTIES: [&str; 3] = ["directory", "reload", "upstream"];
-
-/// The longest pattern, as CoreDNS has it.
-const LONGEST_PATTERN: usize = 10_000;
 
 /// The `auto` lines of a server block.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl Source {
                 "directory" => place = Some(directory(line).map_err(within)?),
                 "reload" => reload = line.args().one("a duration").and_then(Token::duration).map_err(within)?,
                 // Once told who to ask for aliases; the server itself is asked.
-                "upstream" => line.no_block()?,
+                "upstream" => line.no_block().map_err(within)?,
                 _ => return Err(line.unknown(&PROPERTIES)),
             }
         }
@@ -60,6 +58,7 @@ fn directory(line: &Line) -> Result<(PathBuf, Naming), Error> {
     let mut args = line.args();
     let path = PathBuf::from(&args.require("a directory")?.text);
     let Some(pattern) = args.next() else {
+        args.finish()?;
         let naming = Naming { pattern: compiled(&line.word, r"db\.(.*)")?, origin: "${1}".to_owned() };
         return Ok((path, naming));
     };
@@ -71,16 +70,7 @@ fn directory(line: &Line) -> Result<(PathBuf, Naming), Error> {
 }
 
 fn compiled(word: &Token, pattern: &str) -> Result<Regex, Error> {
-    if pattern.chars().count() > LONGEST_PATTERN {
-        return Err(word.error(format!("a regular expression of more than {LONGEST_PATTERN} characters")));
-    }
-    let pattern = Regex::new(pattern).map_err(|error| {
-        let text = error.to_string();
-        word.error(format!(
-            "bad regular expression: {}",
-            text.lines().last().unwrap_or_default().trim_start_matches("error: ")
-        ))
-    })?;
+    let pattern = pattern::of_text(pattern).map_err(|error| word.error(error.to_string()))?;
     if pattern.captures_len() < 2 {
         return Err(word.error("the regular expression needs a group for the name of the zone"));
     }

@@ -175,8 +175,10 @@ mod tests {
 
     #[test]
     fn names_of_files_become_names_of_zones() {
-        let naming =
-            |pattern: &str, origin: &str| Naming { pattern: Regex::new(pattern).unwrap(), origin: origin.to_owned() };
+        let naming = |pattern: &str, origin: &str| Naming {
+            pattern: crate::pattern::of_text(pattern).unwrap(),
+            origin: origin.to_owned(),
+        };
         for (pattern, origin, file, zone) in [
             (r"db\.(.*)", "${1}", "db.example.org", Some("example.org.")),
             (r"db\.(.*)", "${1}", "mydb.example.org", Some("example.org.")),

@@ -81,19 +81,24 @@ impl Source {
 fn node(lines: &[Line]) -> Result<Node, Error> {
     let mut node = Node { name: None, access: Access::InCluster };
     for line in lines {
-        match line.word.text.as_str() {
-            "name" => node.name = Some(line.args().one("the name of this node")?.text.clone()),
-            "kubeconfig" => {
-                let mut args = line.args();
-                let file = PathBuf::from(&args.require("a file")?.text);
-                let context = args.next().map(|word| word.text.clone());
-                args.finish()?;
-                node.access = Access::Kubeconfig { file, context };
-            }
-            _ => return Err(line.unknown(&PROPERTIES)),
-        }
+        property(&mut node, line).map_err(|error| error.within(&line.word.text))?;
     }
     Ok(node)
+}
+
+fn property(node: &mut Node, line: &Line) -> Result<(), Error> {
+    match line.word.text.as_str() {
+        "name" => node.name = Some(line.args().one("the name of this node")?.text.clone()),
+        "kubeconfig" => {
+            let mut args = line.args();
+            let file = PathBuf::from(&args.require("a file")?.text);
+            let context = args.next().map(|word| word.text.clone());
+            args.finish()?;
+            node.access = Access::Kubeconfig { file, context };
+        }
+        _ => return Err(line.unknown(&PROPERTIES)),
+    }
+    Ok(())
 }
 
 impl Build for Config {
@@ -185,9 +190,9 @@ mod tests {
             ("autopath file {\nname x\n}", "`autopath` takes no block"),
             ("autopath @node {\nzone x\n}", "unknown property `zone`; expected one of: name, kubeconfig"),
             ("autopath . @node", "expected the cluster's zone in front of `@node`, such as cluster.local"),
-            ("autopath @node {\nname\n}", "expected the name of this node"),
-            ("autopath @node {\nname a b\n}", "unexpected argument `b`"),
-            ("autopath @node {\nkubeconfig a b c\n}", "unexpected argument `c`"),
+            ("autopath @node {\nname\n}", "name: expected the name of this node"),
+            ("autopath @node {\nname a b\n}", "name: unexpected argument `b`"),
+            ("autopath @node {\nkubeconfig a b c\n}", "kubeconfig: unexpected argument `c`"),
             ("autopath a\nautopath b", "may stand only once in a server block"),
         ] {
             assert_eq!(read(text).err().as_deref(), Some(message), "{text}");

@@ -6,7 +6,7 @@ use nix::ifaddrs::getifaddrs;
 
 use crate::{
     chain::{Block, Build, BuildError, Directive, Keys, Role},
-    corefile::{Errors, Stanza, Token},
+    corefile::{Error, Errors, Stanza, Token},
 };
 
 /// The directive.
@@ -29,7 +29,9 @@ fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
             if line.word.text != "except" {
                 return Err(line.unknown(&["except"]).into());
             }
-            line.args().require("an address or an interface")?;
+            let within = |error: Error| error.within("except");
+            line.args().require("an address or an interface").map_err(within)?;
+            line.no_block().map_err(within)?;
             bind.except.extend_from_slice(&line.args);
         }
     }

@@ -345,14 +345,14 @@ mod tests {
     fn errors_name_what_is_wrong() {
         for (line, message) in [
             ("prefetch 2 1m 5%", "prefetch: percentage: expected a percentage between 10% and 90%, found `5%`"),
-            ("prefetch", "prefetch: expected amount"),
+            ("prefetch", "prefetch: amount: expected a number"),
             ("serve_stale 1h maybe", "serve_stale: unknown refresh mode `maybe`; expected one of: immediate, verify"),
             ("serve_stale 1h immediate 1500ms", "serve_stale: the TTL must be whole seconds"),
             ("serve_stale 1h immediate 5s 6m", "serve_stale: 5m is the most"),
             ("serve_stale_policy prefer_positive", "serve_stale_policy: needs `serve_stale` in the same block"),
             ("servfail 6m", "servfail: failures may be kept for 5m at most"),
             ("disable succes", "disable: unknown class `succes`; did you mean `success`?"),
-            ("prefetchh 1", "prefetchh: unknown property `prefetchh`; did you mean `prefetch`?"),
+            ("prefetchh 1", "unknown property `prefetchh`; did you mean `prefetch`?"),
         ] {
             assert_eq!(read(&format!("cache {{\n{line}\n}}")), Err(message.to_owned()), "{line}");
         }

@@ -53,8 +53,7 @@ impl Config {
 }
 
 fn prefix(word: &Token) -> Result<Prefix, Error> {
-    let (address, length) = word.cidr()?;
-    let IpAddr::V6(address) = address else {
+    let Ok((IpAddr::V6(address), length)) = word.cidr() else {
         return Err(word.error(format!("expected an IPv6 prefix such as `64:ff9b::/96`, found `{}`", word.text)));
     };
     let lengths = "the length of a prefix is 32, 40, 48, 56, 64 or 96 (RFC 6052)";

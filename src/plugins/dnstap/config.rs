@@ -46,7 +46,7 @@ fn read(instance: &Instance) -> Result<One, Error> {
     let way = Way { place, listen, queue, buffer, skip_verify: false, credentials: None };
     let mut one = One { way, full, identity: None, version: None, extra: None };
     for line in &instance.lines {
-        property(&mut one, line)?;
+        property(&mut one, line).map_err(|error| error.within(&line.word.text))?;
     }
     let Way { place, skip_verify, credentials, .. } = &mut one.way;
     match credentials {
@@ -103,7 +103,7 @@ fn property(one: &mut One, line: &Line) -> Result<(), Error> {
         "identity" => one.identity = Some(text()?),
         "version" => one.version = Some(text()?),
         "extra" => one.extra = Some(Format::parse(&text()?)),
-        "tls" if !one.way.listen => return Err(line.error("`tls` is for `listen`: it says who we are to collectors")),
+        "tls" if !one.way.listen => return Err(line.error("this is for `listen`: it says who we are to collectors")),
         "tls" => one.way.credentials = Some(credentials(line)?),
         "skipverify" => {
             line.no_args()?;
@@ -210,9 +210,9 @@ mod tests {
             ("/a full 0", "the buffer in MiB: expected a number between 1 and 1024, found `0`"),
             ("/a full 1 5000", "the queue in ten thousands: expected a number between 1 and 4096, found `5000`"),
             ("/a full 1 2 3", "unexpected argument `3`"),
-            ("/a {\nidentity\n}", "expected a text"),
-            ("/a {\nidentity a b\n}", "unexpected argument `b`"),
-            ("/a {\nskipverify a\n}", "unexpected argument `a`"),
+            ("/a {\nidentity\n}", "identity: expected a text"),
+            ("/a {\nidentity a b\n}", "identity: unexpected argument `b`"),
+            ("/a {\nskipverify a\n}", "skipverify: unexpected argument `a`"),
             ("/a {\nidentiti a\n}", "unknown property `identiti`; did you mean `identity`?"),
         ] {
             assert_eq!(one(text).err().as_deref(), Some(message), "{text}");

@@ -37,7 +37,7 @@ impl Config {
         for instance in &stanza.instances {
             instance.no_args()?;
             for line in &instance.lines {
-                config.property(line)?;
+                config.property(line).map_err(|error| error.within(&line.word.text))?;
             }
         }
         if config.truncate == Amount::default() && config.delay == Amount::default() {
@@ -115,9 +115,9 @@ mod tests {
             ("x", "unexpected argument `x`"),
             ("{\ndrop x\n}", "drop: expected a number of at least 0, found `x`"),
             ("{\ndrop -1\n}", "drop: expected a number of at least 0, found `-1`"),
-            ("{\ntruncate 1 2\n}", "unexpected argument `2`"),
+            ("{\ntruncate 1 2\n}", "truncate: unexpected argument `2`"),
             ("{\ndelay 1 x\n}", "delay: expected a duration such as `30s` or `1h5m`, found `x`"),
-            ("{\nlarge 1\n}", "unexpected argument `1`"),
+            ("{\nlarge 1\n}", "large: unexpected argument `1`"),
             ("{\ndorp\n}", "unknown property `dorp`; did you mean `drop`?"),
         ] {
             assert_eq!(read(text).as_ref().map_err(String::as_str), Err(message), "{text}");

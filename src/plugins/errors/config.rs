@@ -5,11 +5,10 @@ use tracing::Level;
 
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role},
-    corefile::{Errors, Line, Stanza},
+    corefile::{Error, Errors, Line, Stanza},
+    pattern,
 };
 
-/// Longest regular expression, characters: as CoreDNS since 1.14.0.
-const LONGEST_REGEX: usize = 10_000;
 const LEVELS: [(&str, Level); 4] =
     [("warning", Level::WARN), ("error", Level::ERROR), ("info", Level::INFO), ("debug", Level::DEBUG)];
 
@@ -34,7 +33,7 @@ pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors>
 }
 
 impl Config {
-    pub(super) fn read(stanza: &Stanza) -> Result<Self, crate::corefile::Error> {
+    pub(super) fn read(stanza: &Stanza) -> Result<Self, Error> {
         let instance = stanza.once()?;
         let mut args = instance.args();
         if let Some(word) = args.next().filter(|word| word.text != "stdout") {
@@ -43,12 +42,13 @@ impl Config {
         args.finish()?;
         let mut config = Self::default();
         for line in &instance.lines {
+            let within = |error: Error| error.within(&line.word.text);
             match line.word.text.as_str() {
                 "stacktrace" => {
-                    line.no_args()?;
+                    line.no_args().map_err(within)?;
                     config.stacktrace = true;
                 }
-                "consolidate" => config.patterns.push(consolidate(line)?),
+                "consolidate" => config.patterns.push(consolidate(line).map_err(within)?),
                 _ => return Err(line.unknown(&["stacktrace", "consolidate"])),
             }
         }
@@ -56,7 +56,7 @@ impl Config {
     }
 }
 
-fn consolidate(line: &Line) -> Result<Pattern, crate::corefile::Error> {
+fn consolidate(line: &Line) -> Result<Pattern, Error> {
     let mut args = line.args();
     let word = args.require("a duration")?;
     let period = word.duration()?;
@@ -64,10 +64,7 @@ fn consolidate(line: &Line) -> Result<Pattern, crate::corefile::Error> {
         return Err(word.error("the duration must be longer than zero"));
     }
     let word = args.require("a regular expression")?;
-    if word.text.chars().count() > LONGEST_REGEX {
-        return Err(word.error(format!("a regular expression may have {LONGEST_REGEX} characters")));
-    }
-    let regex = Regex::new(&word.text).map_err(|error| word.error(error.to_string()))?;
+    let regex = pattern::of_text(&word.text).map_err(|error| word.error(error.to_string()))?;
     let mut pattern = Pattern { period, regex, level: Level::ERROR, show_first: false };
     if let Some(word) = args.peek()
         && let Some((_, level)) = LEVELS.iter().find(|(name, _)| *name == word.text)

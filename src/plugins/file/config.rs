@@ -59,7 +59,7 @@ impl Config {
                 }
                 "fallthrough" => self.fallthrough.extend(line.args().fallthrough().map_err(within)?),
                 // Once told who to ask for aliases; the server itself is asked.
-                "upstream" => line.no_block()?,
+                "upstream" => line.no_block().map_err(within)?,
                 _ => return Err(line.unknown(&PROPERTIES)),
             }
         }

@@ -226,7 +226,7 @@ fn on(line: &Line) -> Result<bool, Error> {
 }
 
 fn count(line: &Line) -> Result<u32, Error> {
-    Ok(line.args().one("a number")?.integer("number", 0..=i64::from(u32::MAX))? as u32)
+    Ok(line.args().one("a number")?.integer(&line.word.text, 0..=i64::from(u32::MAX))? as u32)
 }
 
 fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
@@ -272,7 +272,7 @@ fn health_check(line: &Line, options: &mut Options) -> Result<(), Error> {
             _ => return Err(word.unknown("word", &["no_rec", "domain"])),
         }
     }
-    Ok(())
+    args.finish()
 }
 
 fn rcode(word: &Token) -> Result<Rcode, Error> {
@@ -282,6 +282,7 @@ fn rcode(word: &Token) -> Result<Rcode, Error> {
 
 fn rcodes(line: &Line) -> Result<Vec<Rcode>, Error> {
     line.args().require("a response code")?;
+    line.no_block()?;
     line.args.iter().map(rcode).collect()
 }
 
@@ -295,6 +296,7 @@ fn failover(line: &Line) -> Result<Vec<Rcode>, Error> {
 
 fn resolver(line: &Line) -> Result<Vec<SocketAddr>, Error> {
     line.args().require("an address")?;
+    line.no_block()?;
     line.args().rest().iter().map(|word| word.socket_address(53)).collect()
 }
 
@@ -444,7 +446,7 @@ mod tests {
             ("failover NOERROR", "failover: NOERROR is an answer, no reason to ask somebody else"),
             ("next OOPS", "next: `OOPS` is no response code"),
             ("policy fastest", "policy: unknown policy `fastest`; expected one of: random, round_robin, sequential"),
-            ("max_fail 3", "max_fail: unknown property `max_fail`; did you mean `max_fails`?"),
+            ("max_fail 3", "unknown property `max_fail`; did you mean `max_fails`?"),
             ("force_tcp yes", "force_tcp: unexpected argument `yes`"),
             ("tls a b c d", "tls: unexpected argument `d`"),
             ("tls_servername a..b", "tls_servername: expected the name in a server's certificate, found `a..b`"),

@@ -27,7 +27,7 @@ impl Config {
                 return Err(instance.error("expected a block with lines such as `response set ra`"));
             }
             for line in &instance.lines {
-                config.rule(line)?;
+                config.rule(line).map_err(|error| error.within(&line.word.text))?;
             }
         }
         Ok(config)
@@ -38,7 +38,7 @@ impl Config {
         let change = match line.word.text.to_ascii_lowercase().as_str() {
             "query" => &mut self.query,
             "response" => &mut self.response,
-            _ => return Err(line.word.unknown("message", &["query", "response"])),
+            _ => return Err(line.unknown(&["query", "response"])),
         };
         let mut args = line.args();
         let action = args.require("`set` or `clear`")?;

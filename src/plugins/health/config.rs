@@ -33,7 +33,7 @@ impl Config {
                 }
                 let mut args = line.args();
                 config.lameduck = args.duration("lameduck")?;
-                args.finish()?;
+                args.finish().map_err(|error| error.within("lameduck"))?;
             }
         }
         Ok(config)

@@ -47,7 +47,10 @@ impl Config {
             fallthrough_unsupported: false,
         };
         for line in &instance.lines {
-            config.property(line)?;
+            config.property(line).map_err(|error| match address_of(&line.word.text) {
+                None => error.within(&line.word.text),
+                Some(_) => error,
+            })?;
         }
         let unsupported = instance.lines.iter().find(|line| line.word.text == "fallthrough_unsupported");
         if let Some(line) = unsupported.filter(|_| config.fallthrough.is_empty()) {
@@ -59,6 +62,7 @@ impl Config {
     /// A line of the Corefile that is one of a hosts file.
     fn inline(&mut self, line: &Line) -> Result<(), Error> {
         line.args().require("a name")?;
+        line.no_block()?;
         self.inline.push_str(&line.word.text);
         for word in &line.args {
             Name::parse(&word.text).map_err(|error| word.error(error.to_string()))?;
@@ -70,17 +74,16 @@ impl Config {
     }
 
     fn property(&mut self, line: &Line) -> Result<(), Error> {
-        let within = |error: Error| error.within(&line.word.text);
         match line.word.text.as_str() {
-            "ttl" => self.ttl = line.args().one("seconds")?.integer("seconds", 1..=65_535).map_err(within)? as u32,
+            "ttl" => self.ttl = line.args().one("seconds")?.integer("seconds", 1..=65_535)? as u32,
             "no_reverse" => {
-                line.no_args().map_err(within)?;
+                line.no_args()?;
                 self.reverse = false;
             }
-            "reload" => self.reload = line.args().one("a duration")?.duration().map_err(within)?,
+            "reload" => self.reload = line.args().one("a duration")?.duration()?,
             "fallthrough" => self.fallthrough = ZoneSet::read(&line.args().fallthrough()?, &line.word)?,
             "fallthrough_unsupported" => {
-                line.no_args().map_err(within)?;
+                line.no_args()?;
                 self.fallthrough_unsupported = true;
             }
             // CoreDNS takes any other word for the start of a hosts line, and passes over it in silence if it is none.

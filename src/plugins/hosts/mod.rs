@@ -42,9 +42,8 @@ impl Plugin for Hosts {
             && let Some(address) = reverse_address(&question.name)
         {
             // Reverse names are answered whether their zone is listed or not; unknown ones always go on.
-            let names = table.names(address);
-            let answers = names.iter().map(|name| record(RData::Ptr((*name).into())));
-            return if names.is_empty() { Step::Next } else { Response::answer(answers).into() };
+            let mut answers = table.names(address).map(|name| record(RData::Ptr(name.into()))).peekable();
+            return if answers.peek().is_none() { Step::Next } else { Response::answer(answers).into() };
         }
         if !self.zones.contains(&question.name) {
             return Step::Next;

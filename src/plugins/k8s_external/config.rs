@@ -121,7 +121,7 @@ mod tests {
             ("k8s_external {\nttl\n}", "ttl: expected seconds"),
             ("k8s_external {\nttl 3601\n}", "ttl: seconds: expected a number between 0 and 3600, found `3601`"),
             ("k8s_external {\nheadless x\n}", "headless: unexpected argument `x`"),
-            ("k8s_external {\nhedless\n}", "hedless: unknown property `hedless`; did you mean `headless`?"),
+            ("k8s_external {\nhedless\n}", "unknown property `hedless`; did you mean `headless`?"),
             ("k8s_external a.test\nk8s_external b.test", "may stand only once in a server block"),
         ] {
             assert_eq!(read(text).err().as_deref(), Some(message), "{text}");

@@ -127,11 +127,13 @@ impl Config {
             "kubeconfig" => reach.kubeconfig = Some(kubeconfig(line)?),
             "endpoint" => {
                 reach.endpoint = Some(line.args().require("a URL")?.text.clone());
+                line.no_block()?;
             }
             "tls" => reach.tls = Some(tls(line)?),
             "manifests" => reach.manifests = Some(PathBuf::from(&line.args().one("a file or a directory")?.text)),
             "namespaces" => {
                 line.args().require("a namespace")?;
+                line.no_block()?;
                 let names = line.args.iter().map(|word| word.text.to_ascii_lowercase().into_bytes().into());
                 self.policy.namespaces.extend(names);
             }
@@ -169,6 +171,7 @@ impl Config {
     }
 
     fn multicluster(&mut self, line: &Line) -> Result<(), Error> {
+        line.no_block()?;
         for word in &line.args {
             for text in word.zones()? {
                 let zone = Name::parse(&text).map_err(|error| word.error(error.to_string()))?;
@@ -224,6 +227,7 @@ fn tls(line: &Line) -> Result<[PathBuf; 3], Error> {
 /// The words of a selector are joined: it may hold blanks.
 fn selector(line: &Line) -> Result<String, Error> {
     line.args().require("a label selector")?;
+    line.no_block()?;
     let words: Vec<&str> = line.args.iter().map(|word| word.text.as_str()).collect();
     let text = words.join(" ");
     Selector::parse(&text).map_err(|error| line.args[0].error(error))?;

@@ -38,7 +38,7 @@ impl Config {
             }
             args.finish()?;
             for line in &instance.lines {
-                config.property(line)?;
+                config.property(line).map_err(|error| error.within(&line.word.text))?;
             }
         }
         Ok(config)
@@ -48,12 +48,15 @@ impl Config {
         match line.word.text.as_str() {
             "prefer" => {
                 line.args().require("a network")?;
+                line.no_block()?;
                 for word in &line.args {
                     self.prefer.push(word.cidr()?);
                 }
                 Ok(())
             }
-            "reload" if self.weights.is_none() => Err(line.error("`reload` is about the file of `weighted`")),
+            "reload" if self.weights.is_none() => {
+                Err(line.error("it is about the file of `weighted`, which is not here"))
+            }
             "reload" => {
                 self.reload = line.args().one("a duration")?.duration()?;
                 Ok(())

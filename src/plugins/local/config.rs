@@ -21,7 +21,9 @@ impl Config {
             instance.no_args()?;
             for line in &instance.lines {
                 match line.word.text.as_str() {
-                    "localhost_prefix" => config.prefix = switch(line)?,
+                    "localhost_prefix" => {
+                        config.prefix = switch(line).map_err(|error| error.within("localhost_prefix"))?
+                    }
                     _ => return Err(line.unknown(&["localhost_prefix"])),
                 }
             }

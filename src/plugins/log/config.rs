@@ -1,7 +1,7 @@
 use super::rule::{Classes, Rule};
 use crate::{
     chain::{Block, Build, BuildError, Format, Keys, Role, ZoneSet},
-    corefile::{Error, Errors, Instance, Stanza},
+    corefile::{Error, Errors, Instance, Line, Stanza, Token},
 };
 
 /// All `log` lines of a server block.
@@ -45,14 +45,20 @@ fn rule(instance: &Instance) -> Result<Rule, Error> {
         if line.word.text != "class" {
             return Err(line.unknown(&["class"]));
         }
-        line.args().require("a class")?;
-        for word in &line.args {
-            let class = Classes::parse(&word.text)
-                .ok_or_else(|| word.unknown("class", &["success", "denial", "error", "all"]))?;
-            classes = Some(classes.map_or(class, |known: Classes| known.and(class)));
-        }
+        let class = class(line).map_err(|error| error.within("class"))?;
+        classes = Some(classes.map_or(class, |known: Classes| known.and(class)));
     }
     Ok(Rule { zones, classes: classes.unwrap_or(Classes::ALL), format })
+}
+
+/// The classes of a line together.
+fn class(line: &Line) -> Result<Classes, Error> {
+    line.args().require("a class")?;
+    line.no_block()?;
+    let known = |word: &Token| {
+        Classes::parse(&word.text).ok_or_else(|| word.unknown("class", &["success", "denial", "error", "all"]))
+    };
+    line.args.iter().try_fold(Classes::NONE, |classes, word| Ok(classes.and(known(word)?)))
 }
 
 impl Build for Config {

@@ -21,7 +21,7 @@ pub(super) struct Classes {
 
 impl Classes {
     pub(super) const ALL: Self = Self { success: true, denial: true, error: true };
-    const NONE: Self = Self { success: false, denial: false, error: false };
+    pub(super) const NONE: Self = Self { success: false, denial: false, error: false };
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text {

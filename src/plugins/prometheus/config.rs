@@ -32,8 +32,12 @@ impl Config {
         args.finish()?;
         for line in &instance.lines {
             match line.word.text.as_str() {
-                "runtime_metrics" => line.no_args()?,
-                "tls" => return Err(line.error("`tls` for metrics is not built into seamark yet")),
+                "runtime_metrics" => line.no_args().map_err(|error| error.within("runtime_metrics"))?,
+                "tls" => {
+                    return Err(
+                        line.error("tls: not built into seamark for metrics; a proxy in front of them can speak it")
+                    );
+                }
                 _ => return Err(line.unknown(&["runtime_metrics", "tls"])),
             }
         }

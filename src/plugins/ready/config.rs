@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
     chain::{Block, Build, BuildError, HttpEndpoint, Keys, OnBindFailure, Role},
-    corefile::{Error, Errors, Stanza},
+    corefile::{Error, Errors, Line, Stanza},
     http::{Handler, Reply},
 };
 
@@ -31,14 +31,18 @@ impl Config {
             if line.word.text != "monitor" {
                 return Err(line.unknown(&["monitor"]));
             }
-            let word = line.args().one("`continuously` or `until-ready`")?;
-            config.until_ready = match word.text.as_str() {
-                "until-ready" => true,
-                "continuously" => false,
-                _ => return Err(word.unknown("way to monitor", &["continuously", "until-ready"])),
-            };
+            config.until_ready = until_ready(line).map_err(|error| error.within("monitor"))?;
         }
         Ok(config)
+    }
+}
+
+fn until_ready(line: &Line) -> Result<bool, Error> {
+    let word = line.args().one("`continuously` or `until-ready`")?;
+    match word.text.as_str() {
+        "until-ready" => Ok(true),
+        "continuously" => Ok(false),
+        _ => Err(word.unknown("way to monitor", &["continuously", "until-ready"])),
     }
 }
 

@@ -1,4 +1,4 @@
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::{
     name::{Invalid, Subject, moved, parsed},
@@ -6,13 +6,9 @@ use super::{
 };
 use crate::{
     corefile::{Error, Token},
+    pattern,
     wire::Name,
 };
-
-/// Longest regular expression, characters: as CoreDNS since 1.14.0.
-const LONGEST: usize = 10_000;
-/// What a compiled expression may take, octets.
-const LARGEST: usize = 1 << 20;
 
 /// How a rule compares names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,20 +142,8 @@ fn name(word: &Token) -> Result<Name, Error> {
     Name::parse(&word.text).map(|name| name.to_lowercase()).map_err(|error| word.error(error.to_string()))
 }
 
-/// Compiles an expression, bounded in length and in what it may take.
 fn compile(word: &Token) -> Result<Regex, Error> {
-    if word.text.chars().count() > LONGEST {
-        return Err(word.error(format!("a regular expression may have {LONGEST} characters")));
-    }
-    let build = |unicode| {
-        let mut builder = RegexBuilder::new(&word.text);
-        builder.unicode(unicode).size_limit(LARGEST).dfa_size_limit(LARGEST).build()
-    };
-    // Names are ASCII, and so is what `\d` and `\w` mean to CoreDNS; only classes such as `\pL` need more.
-    build(false).or_else(|_| build(true)).map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => word.error("the regular expression is too large"),
-        error => word.error(error.to_string()),
-    })
+    pattern::of_octets(&word.text).map_err(|error| word.error(error.to_string()))
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {

@@ -304,7 +304,10 @@ fn wrong_words_are_named() {
         assert_eq!(rules(&format!("rewrite {line}")).err().as_deref(), Some(message), "{line}");
     }
     let large = format!("rewrite name regex {} b", "(a{100}){1000}".repeat(4));
-    assert_eq!(rules(&large).err().as_deref(), Some("name: the regular expression is too large"));
+    assert_eq!(
+        rules(&large).err().as_deref(),
+        Some("name: the regular expression is too large: its repetitions take more than 4096 KiB")
+    );
     let long = format!("rewrite name regex {} b", "a".repeat(10_001));
     assert_eq!(rules(&long).err().as_deref(), Some("name: a regular expression may have 10000 characters"));
 }

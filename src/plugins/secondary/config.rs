@@ -38,7 +38,7 @@ impl Config {
                 "transfer" => primaries.extend(from(line).map_err(within)?),
                 "fallthrough" => self.fallthrough.extend(line.args().fallthrough().map_err(within)?),
                 // Once told who to ask for aliases; the server itself is asked.
-                "upstream" => line.no_block()?,
+                "upstream" => line.no_block().map_err(within)?,
                 "catalog" => return Err(line.error("catalog zones (RFC 9432) are not built into seamark")),
                 _ => return Err(line.unknown(&PROPERTIES)),
             }

@@ -30,9 +30,9 @@ impl Config {
         match line.word.text.as_str() {
             "ipv6_prefix" => {
                 let word = line.args().one("a prefix such as `64:ff9b::/96`")?;
-                let (address, length) = word.cidr()?;
-                let IpAddr::V6(address) = address else {
-                    return Err(word.error(format!("expected an IPv6 prefix, found `{}`", word.text)));
+                let Ok((IpAddr::V6(address), length)) = word.cidr() else {
+                    let text = format!("expected an IPv6 prefix such as `64:ff9b::/96`, found `{}`", word.text);
+                    return Err(word.error(text));
                 };
                 if !self.0.set_prefix(address, length) {
                     return Err(word.error("the length of a prefix is 32, 40, 48, 56, 64 or 96 (RFC 6052)"));
@@ -83,7 +83,10 @@ mod tests {
         for (text, message) in [
             ("siit x", "unexpected argument `x`"),
             ("siit {\nipv6_prefix\n}", "ipv6_prefix: expected a prefix such as `64:ff9b::/96`"),
-            ("siit {\nipv6_prefix 10.0.0.0/8\n}", "ipv6_prefix: expected an IPv6 prefix, found `10.0.0.0/8`"),
+            (
+                "siit {\nipv6_prefix 10.0.0.0/8\n}",
+                "ipv6_prefix: expected an IPv6 prefix such as `64:ff9b::/96`, found `10.0.0.0/8`",
+            ),
             (
                 "siit {\nipv6_prefix 2001:db8::/97\n}",
                 "ipv6_prefix: the length of a prefix is 32, 40, 48, 56, 64 or 96 (RFC 6052)",
@@ -91,7 +94,7 @@ mod tests {
             ("siit {\neam 192.0.2.1\n}", "eam: expected an IPv6 address"),
             ("siit {\neam 2001:db8::1 192.0.2.1\n}", "eam: expected an IPv4 address, found `2001:db8::1`"),
             ("siit {\neam 192.0.2.1 2001:db8::/64\n}", "eam: expected an IP address, found `2001:db8::/64`"),
-            ("siit {\nam 192.0.2.1\n}", "am: unknown property `am`; did you mean `eam`?"),
+            ("siit {\nam 192.0.2.1\n}", "unknown property `am`; did you mean `eam`?"),
         ] {
             let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
             let error = Config::read(&file.blocks[0].stanzas[0]).expect_err(text);

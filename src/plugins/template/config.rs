@@ -5,15 +5,13 @@ use crate::{
     chain::{Block, Build, BuildError, Keys, Role, ZoneSet, read_expression},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
     expression::{Expression, Kind, is_taken},
+    pattern,
     template::Template,
     wire::{Class, Ede, Rcode, RecordType},
 };
 
 const PROPERTIES: [&str; 10] =
     ["match", "var", "expr", "answer", "additional", "authority", "rcode", "ederror", "fallthrough", "upstream"];
-
-/// The longest pattern, as CoreDNS has it.
-const LONGEST_PATTERN: usize = 10_000;
 
 /// All `template` stanzas of a server block, in the order of the file.
 #[derive(Debug)]
@@ -158,17 +156,7 @@ fn parts(parts: &mut Vec<Part>, line: &Line) -> Result<(), Error> {
 }
 
 fn compiled(word: &Token) -> Result<Regex, Error> {
-    if word.text.chars().count() > LONGEST_PATTERN {
-        return Err(word.error(format!("a regular expression of more than {LONGEST_PATTERN} characters")));
-    }
-    Regex::new(&word.text).map_err(|error| {
-        // The last line says what is wrong; those above draw the pattern again.
-        let text = error.to_string();
-        word.error(format!(
-            "bad regular expression: {}",
-            text.lines().last().unwrap_or_default().trim_start_matches("error: ")
-        ))
-    })
+    pattern::of_text(&word.text).map_err(|error| word.error(error.to_string()))
 }
 
 impl Build for Config {

@@ -103,10 +103,7 @@ mod tests {
                 "client_auth: unknown mode `verify`; expected one of: nocert, request, require, verify_if_given, \
                  require_and_verify",
             ),
-            (
-                "a.pem a.key {\nciphers x\n}",
-                "ciphers: unknown property `ciphers`; expected one of: client_auth, keylog",
-            ),
+            ("a.pem a.key {\nciphers x\n}", "unknown property `ciphers`; expected one of: client_auth, keylog"),
         ] {
             assert_eq!(files(text), Err(message.to_owned()), "{text}");
         }

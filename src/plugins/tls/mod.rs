@@ -2,13 +2,16 @@
 
 mod config;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::sleep;
 
 use crate::{
     chain::{Block, Build, BuildError, Directive, Role},
-    metrics::{Counter, Registry},
+    metrics::{Counter, Gauge, Registry},
     tls::{CredentialFiles, Credentials, Look},
 };
 
@@ -38,10 +41,13 @@ impl Build for Tls {
         let credentials = block.shared(&format!("tls {files:?}"), load)?;
         block.parts().tls = Some(Arc::clone(&credentials));
         let renewals = Renewals::register(block.registry(), &credentials);
+        let end = End::register(block.registry(), &credentials);
+        let mut complaint = end.look(&credentials, None);
         block.task(async move {
             loop {
                 sleep(LOOK).await;
                 look(&credentials, &renewals);
+                complaint = end.look(&credentials, complaint);
             }
         });
         Ok(())
@@ -61,6 +67,28 @@ impl Renewals {
         let certificate = credentials.files().certificate.display().to_string();
         let of = |result| family.with_label_values(&[certificate.as_str(), result]);
         Self { success: of("success"), failure: of("failure") }
+    }
+}
+
+/// When the certificate ends, and whether it holds.
+struct End(Gauge);
+
+impl End {
+    fn register(registry: &Registry, credentials: &Credentials) -> Self {
+        let help = "When the certificate ends, Unix time.";
+        let family = registry.gauge("seamark_tls_certificate_end_timestamp_seconds", help, &["certificate"]);
+        Self(family.with_label_values(&[&credentials.files().certificate.display().to_string()]))
+    }
+
+    /// Shows the end, and warns of a certificate that does not hold, once. Gives what was told.
+    fn look(&self, credentials: &Credentials, told: Option<String>) -> Option<String> {
+        let validity = credentials.current().validity()?;
+        self.0.set(validity.until);
+        let complaint = validity.complaint(SystemTime::now());
+        if let Some(text) = complaint.as_ref().filter(|_| complaint != told) {
+            tracing::warn!("plugin/tls: {}: {text}", credentials.files().certificate.display());
+        }
+        complaint
     }
 }
 

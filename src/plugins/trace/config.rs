@@ -65,7 +65,7 @@ impl Config {
             (config.target, config.is_encrypted) = target(endpoint)?;
         }
         for line in &instance.lines {
-            config.property(line)?;
+            config.property(line).map_err(|error| error.within(&line.word.text))?;
         }
         Ok(config)
     }
@@ -84,7 +84,7 @@ impl Config {
                     }
                 }
             }
-            "datadog_analytics_rate" => return Err(line.error(format!("`{word}` {INSTEAD}"))),
+            "datadog_analytics_rate" => return Err(line.error(INSTEAD)),
             "zipkin_max_backlog_size" => self.backlog = args.integer(word, 1..=1_000_000)? as usize,
             "zipkin_max_batch_size" => self.batch = args.integer(word, 1..=100_000)? as usize,
             "zipkin_max_batch_interval" => self.interval = args.duration(word)?,
@@ -183,9 +183,9 @@ mod tests {
                     .to_owned(),
             ),
             ("trace {\nevery x\n}", "every: expected a number of at least 0, found `x`".to_owned()),
-            ("trace {\nevery 1 2\n}", "unexpected argument `2`".to_owned()),
-            ("trace {\nclient_server maybe\n}", "expected `true` or `false`, found `maybe`".to_owned()),
-            ("trace {\ndatadog_analytics_rate 1\n}", format!("`datadog_analytics_rate` {instead}")),
+            ("trace {\nevery 1 2\n}", "every: unexpected argument `2`".to_owned()),
+            ("trace {\nclient_server maybe\n}", "client_server: expected `true` or `false`, found `maybe`".to_owned()),
+            ("trace {\ndatadog_analytics_rate 1\n}", format!("datadog_analytics_rate: {instead}")),
             (
                 "trace {\nzipkin_max_batch_interval 5\n}",
                 "zipkin_max_batch_interval: expected a duration such as `30s` or `1h5m`, found `5`".to_owned(),

@@ -37,7 +37,7 @@ fn read(instance: &Instance, keys: &Keys) -> Result<Rule, Error> {
                     }
                     next = args.next();
                 }
-                args.finish()?;
+                args.finish().map_err(within)?;
                 has_to = true;
             }
             "source" => rule.source = Some(line.args().one("an address").and_then(|word| word.ip()).map_err(within)?),

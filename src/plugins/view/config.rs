@@ -24,7 +24,7 @@ impl Config {
         let mut expressions = Vec::new();
         for line in &instance.lines {
             match line.word.text.as_str() {
-                "expr" => expressions.push(expression(line)?),
+                "expr" => expressions.push(expression(line).map_err(|error| error.within("expr"))?),
                 _ => return Err(line.unknown(&["expr"])),
             }
         }
