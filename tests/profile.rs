@@ -18,6 +18,15 @@ fn start(pprof: u16) -> Server {
     Server::start(&format!(".:{{port}} {{\n pprof 127.0.0.1:{pprof}\n whoami\n}}\n"))
 }
 
+/// Says that something is over, also if it has failed.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Keeps the server busy while something is done.
 fn under_load<T>(server: &Server, deeds: impl FnOnce() -> T) -> T {
     let is_over = AtomicBool::new(false);
@@ -32,9 +41,8 @@ fn under_load<T>(server: &Server, deeds: impl FnOnce() -> T) -> T {
                 _ = socket.recv(&mut reply);
             }
         });
-        let done = deeds();
-        is_over.store(true, Relaxed);
-        done
+        let _over = Over(&is_over);
+        deeds()
     })
 }
 
