@@ -14,6 +14,7 @@ pub mod dns64;
 pub mod dnstap;
 pub mod erratic;
 pub mod errors;
+pub mod etcd;
 pub mod file;
 pub mod forward;
 pub mod grpc_server;
@@ -99,6 +100,7 @@ pub const DIRECTIVES: &[Directive] = &[
     file::DIRECTIVE,         // names by hand go before the world's
     auto::DIRECTIVE,         // as file
     secondary::DIRECTIVE,    // as file
+    etcd::DIRECTIVE,         // names that others have registered go before the world's
     loop_guard::DIRECTIVE,   // sees what would be forwarded
     forward::DIRECTIVE,      // everything else
     erratic::DIRECTIVE,      // answers, or does not

@@ -18,11 +18,6 @@ const ABSENT: &[(&str, &str)] = &[
         "let Nomad register its services with Consul, and write `forward ZONE` with the address of Consul's DNS (port 8600) in \
          its place",
     ),
-    (
-        "etcd",
-        "write the records to a zone file or a hosts file from outside, which `file` and `hosts` read again when it changes, or \
-         `forward ZONE` to a server that reads etcd",
-    ),
     // Who asks.
     ("geoip", "`view` chooses by networks: `expr incidr(client_ip(), '192.0.2.0/24')`"),
     ("tsig", "`transfer { to ADDRESS }` and `acl` let addresses in"),

@@ -44,6 +44,7 @@ use std::{
 };
 
 pub use departures::{Departures, Loop, Probe};
+pub use dial::{Stream, connect};
 pub use error::AskError;
 pub use health::Health;
 pub use hosts::{Found, HostError, Hosts};

@@ -8,6 +8,7 @@ pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod dig;
 pub(crate) mod encrypted;
+pub(crate) mod etcd;
 pub(crate) mod expect;
 pub(crate) mod hosts;
 pub(crate) mod message;

@@ -13,6 +13,7 @@ use serde::Deserialize as _;
 use super::{
     apiserver::ApiServer,
     cast::Cast,
+    etcd::Etcd,
     expect::{Case, Numbers, cases, duration},
     message,
     server::{Server, directory, free_port, http, pause, program},
@@ -52,6 +53,7 @@ pub(crate) fn run(file: &Path, subject: &Subject) -> (Vec<String>, usize) {
             "upstream" => world.cast.instruct(&words[1..], &body),
             "stop" => world.cast.named(words[1]).stop(),
             "start" => world.cast.named(words[1]).restart(),
+            "etcd" => world.tell_etcd(&words[1..], &body),
             "file" => world.write_file(words[1], &body),
             "wait" => pause(duration(words[1]).as_millis() as u64),
             "ask" => {
@@ -98,6 +100,7 @@ struct World {
     program: PathBuf,
     upstream: Upstream,
     cast: Cast,
+    etcd: Option<Etcd>,
     metrics: u16,
     /// Where the server runs.
     home: PathBuf,
@@ -118,6 +121,7 @@ impl World {
             program,
             upstream: Upstream::start(),
             cast: Cast::default(),
+            etcd: None,
             metrics: free_port(),
             home: directory(),
             server: None,
@@ -162,6 +166,16 @@ impl World {
         fs::rename(next, self.manifests.join("objects.yaml")).expect("a file");
     }
 
+    /// Changes what etcd holds, ends it, or starts it again.
+    fn tell_etcd(&mut self, words: &[&str], body: &str) {
+        match words {
+            ["stop"] => self.etcd.as_mut().expect("an etcd").stop(),
+            ["start"] => self.etcd.as_mut().expect("an etcd").restart(),
+            ["idle"] => self.etcd = Some(Etcd::idle()),
+            _ => self.etcd.get_or_insert_with(Etcd::start).change(body),
+        }
+    }
+
     /// A file in the server's directory.
     fn write_file(&self, name: &str, text: &str) {
         let next = self.home.join(".next");
@@ -176,6 +190,9 @@ impl World {
                 None => format!("manifests {}", self.manifests.display()),
             };
             let mut corefile = self.cast.fill_in(&self.corefile.replace("{cluster}", &source));
+            if let Some(etcd) = &self.etcd {
+                corefile = corefile.replace("{etcd}", &etcd.endpoint());
+            }
             corefile = corefile.replace("{upstream}", &self.upstream.address.to_string());
             corefile = corefile.replace("{metrics}", &self.metrics.to_string());
             while corefile.contains("{free}") {
