@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::support::{
+    etcd::Etcd,
     server::{Server, free_port, http, pause, program, subject},
     upstream::Upstream,
 };
@@ -85,7 +86,7 @@ fn the_example_at_the_top_serves_the_sample_cluster() {
 #[test]
 fn metrics_are_those_of_the_readmes() {
     let metrics = free_port();
-    let upstream = Upstream::start();
+    let (upstream, etcd) = (Upstream::start(), Etcd::start());
     let server = Server::start(&format!(
         "api.test:{{port}} {{
             prometheus 127.0.0.1:{metrics}
@@ -127,12 +128,16 @@ fn metrics_are_those_of_the_readmes() {
             acl {{
                 drop type NULL
             }}
+            etcd a.test {{
+                endpoint http://127.0.0.1:1 {}
+            }}
         }}",
         free_port(),
         free_port(),
         free_port(),
         root().join("examples/cluster").display(),
-        upstream.address
+        upstream.address,
+        etcd.endpoint()
     ));
     for question in [
         "api.shop.svc.cluster.local A +dnssec",

@@ -9,6 +9,7 @@ mod directives;
 mod dnstap;
 mod docs;
 mod encrypted;
+mod etcd;
 mod explain;
 mod faults;
 mod layers;

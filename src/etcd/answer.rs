@@ -1,6 +1,11 @@
 //! Name and type → records, from the copy alone. What must be asked of others is said, not asked.
 
-use std::{cell::Cell, collections::{HashMap, HashSet}, net::IpAddr, time::Instant};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    time::Instant,
+};
 
 use super::{
     Bounds, Mirror,

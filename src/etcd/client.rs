@@ -42,6 +42,9 @@ pub(super) enum EtcdError {
     /// It has ended a watch.
     #[error("watch: {0}")]
     Ended(String),
+    /// The connection is gone.
+    #[error("the connection is lost: {0}")]
+    Lost(io::Error),
     /// It has ended the connection.
     #[error("the connection has ended")]
     Gone,
@@ -66,10 +69,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects, and says who we are. What comes beside the client must run as long as it is to live.
-    pub(super) async fn connect(
-        endpoint: &Endpoint,
-        source: &Source,
-    ) -> Result<(Self, Driver), EtcdError> {
+    pub(super) async fn connect(endpoint: &Endpoint, source: &Source) -> Result<(Self, Driver), EtcdError> {
         let connecting = timeout(PATIENCE, connect(endpoint, source)).await;
         let (line, driver) = connecting.map_err(|_| EtcdError::Late("connect"))?.map_err(EtcdError::Connect)?;
         Ok((Self { line, credentials: source.credentials.clone() }, driver))
@@ -87,11 +87,9 @@ impl Client {
                 Ok(())
             }
             // It lets everybody in, as Go's client has it.
-            Err(EtcdError::Call { error: CallError::Status { code: CallError::FAILED_PRECONDITION, text }, .. })
-                if text.contains("not enabled") =>
-            {
-                Ok(())
-            }
+            Err(EtcdError::Call {
+                error: CallError::Status { code: CallError::FAILED_PRECONDITION, text }, ..
+            }) if text.contains("not enabled") => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -147,10 +145,7 @@ async fn ask(line: &Line, doing: &'static str, path: &str, request: &Message) ->
     }
 }
 
-async fn connect(
-    endpoint: &Endpoint,
-    source: &Source,
-) -> io::Result<(Line, Driver)> {
+async fn connect(endpoint: &Endpoint, source: &Source) -> io::Result<(Line, Driver)> {
     let Endpoint { host, port, is_encrypted, .. } = endpoint;
     let tls = source.tls.as_deref().filter(|_| is_encrypted.unwrap_or(true));
     let name = upstream::ServerName::try_from(host.clone()).map_err(io::Error::other);

@@ -29,12 +29,15 @@ impl FromStr for Endpoint {
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match rest.rsplit_once(':') {
             // An IPv6 address without a port ends in `]`.
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| "the port must be a number")?),
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().map_err(|_| "the port must be a number")?)
+            }
             _ => (rest, PORT),
         };
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = bare.unwrap_or(host);
-        let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c) || bare.is_some() && c == ':');
+        let is_host =
+            host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c) || bare.is_some() && c == ':');
         if host.is_empty() || !is_host {
             return Err("expected `http://HOST:PORT` or `https://HOST:PORT`");
         }
@@ -74,7 +77,17 @@ mod tests {
             assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.is_encrypted), (host, port, is_encrypted));
         }
         assert_eq!(Endpoint::from_str("http://[::1]").unwrap().authority(), "[::1]:2379");
-        for text in ["", "http://", "ftp://a:1", "unix:///run/etcd", "http://a:x", "http://a:65536", "http://a/b", "a b:1", "a,b:1"] {
+        for text in [
+            "",
+            "http://",
+            "ftp://a:1",
+            "unix:///run/etcd",
+            "http://a:x",
+            "http://a:65536",
+            "http://a/b",
+            "a b:1",
+            "a,b:1",
+        ] {
             assert!(Endpoint::from_str(text).is_err(), "{text}");
         }
     }

@@ -87,7 +87,7 @@ impl Session<'_> {
         let (client, driver) = Client::connect(self.endpoint, source).await?;
         tokio::select! {
             ended = self.follow(client) => ended,
-            ended = driver => Err(ended.map_or_else(EtcdError::Connect, |()| EtcdError::Gone)),
+            ended = driver => Err(ended.map_or_else(EtcdError::Lost, |()| EtcdError::Gone)),
         }
     }
 

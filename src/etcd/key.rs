@@ -65,9 +65,9 @@ impl Place {
         let Some(pattern) = &self.pattern else { return true };
         let Some(below) = key.strip_prefix(self.key.as_str()) else { return false };
         let mut parts = below.split('/').skip(1);
-        pattern.iter().all(|wanted| {
-            parts.next().is_some_and(|part| wanted.as_deref().is_none_or(|wanted| wanted == part))
-        })
+        pattern
+            .iter()
+            .all(|wanted| parts.next().is_some_and(|part| wanted.as_deref().is_none_or(|wanted| wanted == part)))
     }
 }
 

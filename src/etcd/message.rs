@@ -193,10 +193,12 @@ mod tests {
     #[test]
     fn pages() {
         let header = message().number(1, 4711).number(3, 12);
-        let reply = message().message(1, &header).message(2, &value("/s/a", 0)).message(2, &value("/s/b", 77)).number(3, 1);
+        let reply =
+            message().message(1, &header).message(2, &value("/s/a", 0)).message(2, &value("/s/b", 77)).number(3, 1);
         let page = page(reply.number(4, 9).wire()).unwrap();
         assert_eq!((page.revision, page.next.as_deref()), (12, Some(&b"/s/b\0"[..])));
-        let values: Vec<_> = page.values.iter().map(|value| (value.key.as_str(), value.value.as_slice(), value.lease)).collect();
+        let values: Vec<_> =
+            page.values.iter().map(|value| (value.key.as_str(), value.value.as_slice(), value.lease)).collect();
         assert_eq!(values, [("/s/a", &b"{}"[..], 0), ("/s/b", b"{}", 77)]);
         assert_eq!(super::page(b"\x12\x07x"), Err(Malformed));
     }
@@ -206,7 +208,9 @@ mod tests {
         let put = message().message(2, &value("/s/a", 0));
         let delete = message().number(1, 1).message(2, &message().octets(1, b"/s/b"));
         let read = watched(message().message(11, &put).message(11, &delete).wire()).unwrap();
-        assert!(matches!(&read.events[..], [Event::Put(value), Event::Delete(key)] if value.key == "/s/a" && key == "/s/b"));
+        assert!(
+            matches!(&read.events[..], [Event::Put(value), Event::Delete(key)] if value.key == "/s/a" && key == "/s/b")
+        );
         assert_eq!(read.ended, None);
         let canceled = message().number(4, 1);
         for (reply, reason) in [
@@ -220,7 +224,9 @@ mod tests {
 
     #[test]
     fn leases_and_tokens() {
-        for (reply, left) in [(message().number(3, 42), Some(42)), (message().number(3, -1i64 as u64), None), (message(), None)] {
+        for (reply, left) in
+            [(message().number(3, 42), Some(42)), (message().number(3, -1i64 as u64), None), (message(), None)]
+        {
             assert_eq!(seconds_left(reply.wire()), Ok(left));
         }
         assert_eq!(token(message().octets(2, b"abc.1").wire()), Ok("abc.1".to_owned()));

@@ -246,7 +246,11 @@ mod tests {
     #[test]
     fn a_list_replaces_what_stands_in_its_span_and_nothing_else() {
         let mirror = Mirror::new(Root::new("r"));
-        mirror.apply(["/r/a/1", "/r/b", "/r/b/1", "/r/b/3", "/r/b/5", "/r/b-1", "/r/c"].map(|key| Event::Put(value(key, "::1", 0))).into());
+        mirror.apply(
+            ["/r/a/1", "/r/b", "/r/b/1", "/r/b/3", "/r/b/5", "/r/b-1", "/r/c"]
+                .map(|key| Event::Put(value(key, "::1", 0)))
+                .into(),
+        );
         let count = mirror.replace(&Span::below("/r/b"), vec![value("/r/b/2", "::1", 0), value("/r/b/3", "::2", 7)]);
         assert_eq!(keys(&mirror), ["/r/a/1", "/r/b", "/r/b-1", "/r/b/2", "/r/b/3", "/r/c"]);
         assert_eq!(count, 6);

@@ -176,7 +176,8 @@ fn percent_decoded(text: &[u8]) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, behind)) = rest.split_first() {
-        let coded = (first == b'%').then(|| behind.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
+        let coded =
+            (first == b'%').then(|| behind.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
         match coded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(octet) => {
                 octets.push(octet);

@@ -35,11 +35,7 @@ impl Line {
     ///
     /// # Errors
     /// Nobody there speaks HTTP/2.
-    pub async fn open<S>(
-        stream: S,
-        is_encrypted: bool,
-        authority: &str,
-    ) -> io::Result<(Self, Driver)>
+    pub async fn open<S>(stream: S, is_encrypted: bool, authority: &str) -> io::Result<(Self, Driver)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

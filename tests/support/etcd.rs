@@ -18,6 +18,8 @@ pub(crate) struct Etcd {
     peer: u16,
     home: PathBuf,
     more: Vec<String>,
+    /// What `etcdctl` needs to be let in.
+    pass: Vec<String>,
     child: Option<Child>,
 }
 
@@ -31,13 +33,30 @@ impl Etcd {
 
     /// One that does not run yet.
     pub(crate) fn idle() -> Self {
-        Self { client: free_port(), peer: free_port(), home: directory(), more: Vec::new(), child: None }
+        Self {
+            client: free_port(),
+            peer: free_port(),
+            home: directory(),
+            more: Vec::new(),
+            pass: Vec::new(),
+            child: None,
+        }
     }
 
     /// The same with more flags; clients come over TLS if they say so.
     pub(crate) fn with(mut self, flags: &[&str]) -> Self {
         self.more = flags.iter().map(|&flag| flag.to_owned()).collect();
         self
+    }
+
+    /// From now on `etcdctl` says this as well.
+    pub(crate) fn pass(&mut self, flags: &[&str]) {
+        self.pass = flags.iter().map(|&flag| flag.to_owned()).collect();
+    }
+
+    /// Forgets all that it holds. It must not run.
+    pub(crate) fn forget(&self) {
+        std::fs::remove_dir_all(self.home.join("data")).expect("its data");
     }
 
     /// Host and port for clients.
@@ -131,6 +150,7 @@ impl Etcd {
         let mut child = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.endpoint(), "--insecure-skip-tls-verify", "--dial-timeout=2s"])
+            .args(&self.pass)
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

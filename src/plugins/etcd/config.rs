@@ -8,16 +8,8 @@ use crate::{
     wire::Name,
 };
 
-const PROPERTIES: [&str; 8] = [
-    "path",
-    "endpoint",
-    "credentials",
-    "tls",
-    "min-lease-ttl",
-    "max-lease-ttl",
-    "fallthrough",
-    "no_apex_fallback",
-];
+const PROPERTIES: [&str; 8] =
+    ["path", "endpoint", "credentials", "tls", "min-lease-ttl", "max-lease-ttl", "fallthrough", "no_apex_fallback"];
 
 /// What CoreDNS takes and does nothing with.
 const IGNORED: [&str; 3] = ["stubzones", "upstream", "debug"];
@@ -176,7 +168,10 @@ mod tests {
     fn zones_and_properties() {
         let plain = read("etcd").unwrap();
         assert_eq!((plain.zones.len(), plain.zones[0].to_string().as_str()), (1, "a.test."));
-        assert_eq!((plain.root, plain.endpoints[0].to_string().as_str()), (Root::new("/skydns"), "http://localhost:2379"));
+        assert_eq!(
+            (plain.root, plain.endpoints[0].to_string().as_str()),
+            (Root::new("/skydns"), "http://localhost:2379")
+        );
         assert_eq!(plain.policy, Policy { leases: Bounds { least: 30, most: 86_400 }, no_apex_fallback: false });
         let full = read(
             "etcd b.test 192.0.2.0/24 {\npath /dns\nendpoint http://a:1 b:2\ncredentials me secret\ntls c k ca\n\
@@ -186,7 +181,10 @@ mod tests {
         assert_eq!((full.zones.len(), full.endpoints.len()), (2, 2));
         assert_eq!((full.root, full.credentials), (Root::new("dns"), Some(("me".to_owned(), "secret".to_owned()))));
         assert_eq!(full.policy, Policy { leases: Bounds { least: 60, most: 3600 }, no_apex_fallback: true });
-        assert_eq!(full.tls, Some(TlsFiles { identity: Some(("c".into(), "k".into())), authorities: Some("ca".into()) }));
+        assert_eq!(
+            full.tls,
+            Some(TlsFiles { identity: Some(("c".into(), "k".into())), authorities: Some("ca".into()) })
+        );
         assert!(full.fallthrough.contains(&Name::parse("y.x.b.test").unwrap()));
         assert_eq!(read("etcd {\nmin-lease-ttl 0\nmax-lease-ttl 0s\n}").unwrap().policy, Policy::default());
     }

@@ -10,7 +10,7 @@ use crate::{
         Etcd,
         answer::{self, Answer, Item, Policy},
     },
-    wire::{Body, Ede, Failure, Name, Origin, Question, Rcode, Records, RecordType, Response, Section},
+    wire::{Body, Ede, Failure, Name, Origin, Question, Rcode, RecordType, Records, Response, Section},
 };
 
 /// The directive.
