@@ -17,6 +17,7 @@ pub mod errors;
 pub mod etcd;
 pub mod file;
 pub mod forward;
+pub mod grpc;
 pub mod grpc_server;
 pub mod header;
 pub mod health;
@@ -103,6 +104,7 @@ pub const DIRECTIVES: &[Directive] = &[
     etcd::DIRECTIVE,         // names that others have registered go before the world's
     loop_guard::DIRECTIVE,   // sees what would be forwarded
     forward::DIRECTIVE,      // everything else
+    grpc::DIRECTIVE,         // what forward leaves
     erratic::DIRECTIVE,      // answers, or does not
     whoami::DIRECTIVE,       // answers whatever is left
     on::DIRECTIVE,           // runs programs

@@ -25,7 +25,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("dnssec", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
     ("sign", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
     ("dynupdate", "change the zone file from outside: `file` reads it again, and `transfer` tells the secondaries"),
-    ("grpc", "upstreams are asked over `tls://`, `https://` and `quic://` as well: write `forward` in its place"),
     (
         "pprof",
         "it shows Go's runtime, which is not here; `perf record -g -p PID` shows where time goes, and `prometheus` has the \
