@@ -8,6 +8,7 @@ use std::{
 
 use crate::support::{
     etcd::Etcd,
+    grpc::GrpcServer,
     server::{Server, free_port, http, pause, program, subject},
     upstream::Upstream,
 };
@@ -86,7 +87,7 @@ fn the_example_at_the_top_serves_the_sample_cluster() {
 #[test]
 fn metrics_are_those_of_the_readmes() {
     let metrics = free_port();
-    let (upstream, etcd) = (Upstream::start(), Etcd::start());
+    let (upstream, etcd, calls) = (Upstream::start(), Etcd::start(), GrpcServer::start());
     let server = Server::start(&format!(
         "api.test:{{port}} {{
             prometheus 127.0.0.1:{metrics}
@@ -131,13 +132,17 @@ fn metrics_are_those_of_the_readmes() {
             etcd a.test {{
                 endpoint http://127.0.0.1:1 {}
             }}
+        }}
+        grpc.test:{{port}} {{
+            grpc . {}
         }}",
         free_port(),
         free_port(),
         free_port(),
         root().join("examples/cluster").display(),
         upstream.address,
-        etcd.endpoint()
+        etcd.endpoint(),
+        calls.address
     ));
     for question in [
         "api.shop.svc.cluster.local A +dnssec",
@@ -149,6 +154,7 @@ fn metrics_are_those_of_the_readmes() {
         "ok.test A +tcp",
         "ok.two.test A +tcp",
         "ok.three.test A +tcp",
+        "ok.grpc.test A",
         "nobody.shop.svc.cluster.local A",
     ] {
         server.ask(question);

@@ -12,6 +12,7 @@ mod encrypted;
 mod etcd;
 mod explain;
 mod faults;
+mod grpc;
 mod layers;
 mod live;
 mod node;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     Endpoint, Source,
@@ -20,8 +20,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 const REPEAT: Duration = Duration::from_secs(60);
 /// How often a member is asked how far it is.
 const EVERY: Duration = Duration::from_secs(5);
-/// How long it may be silent.
-const SILENCE: Duration = Duration::from_secs(20);
+/// How many of these questions may stay without any word from it.
+const SILENCE: usize = 4;
 /// The most that is kept. A copy that would be longer is not taken.
 const MOST: usize = 1_000_000;
 /// How often leases are looked through, and how many are read then at most.
@@ -146,7 +146,9 @@ fn bounded(count: usize) -> Result<(), EtcdError> {
 
 async fn follow_changes(mirror: &Mirror, watch: &mut Watch) -> Result<Infallible, EtcdError> {
     let mut ticks = interval(EVERY);
-    let mut heard = Instant::now();
+    // Whoever was stopped for a while, as a process or with its machine, has not waited in vain.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
     loop {
         tokio::select! {
             watched = watch.next() => {
@@ -154,16 +156,17 @@ async fn follow_changes(mirror: &Mirror, watch: &mut Watch) -> Result<Infallible
                 if let Some(reason) = watched.ended {
                     return Err(EtcdError::Ended(reason));
                 }
-                heard = Instant::now();
+                unanswered = 0;
                 mirror.confirm();
                 if !watched.events.is_empty() {
                     bounded(mirror.apply(watched.events))?;
                 }
             }
             _ = ticks.tick() => {
-                if heard.elapsed() > SILENCE {
+                if unanswered >= SILENCE {
                     return Err(EtcdError::Late("watch"));
                 }
+                unanswered += 1;
                 watch.ask_progress()?;
             }
         }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-/// How long a reading holds at least until the next.
+/// How long a reading holds at least.
 const HOLDS: Duration = Duration::from_secs(10);
 
 /// What is known of a lease. Keys that hang on it go when it ends; whoever holds it keeps it alive meanwhile.

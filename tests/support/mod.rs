@@ -10,6 +10,7 @@ pub(crate) mod dig;
 pub(crate) mod encrypted;
 pub(crate) mod etcd;
 pub(crate) mod expect;
+pub(crate) mod grpc;
 pub(crate) mod hosts;
 pub(crate) mod message;
 pub(crate) mod nameserver;

@@ -192,8 +192,7 @@ impl Build for Config {
             // Connections outlive a reload.
             block.shared(&key, || {
                 let secure = tls.as_ref().map(|tls| (tls, name));
-                let upstream =
-                    Upstream::grpc(address, secure, &Connecting::default(), Handle::current(), &registry);
+                let upstream = Upstream::grpc(address, secure, &Connecting::default(), Handle::current(), &registry);
                 Ok(Member { upstream, metrics: Metrics::register(&registry, address) })
             })
         };
@@ -233,8 +232,14 @@ mod tests {
              fallthrough c.test\n}",
         )
         .unwrap();
-        assert_eq!((full.except, full.policy), (vec!["a.test.".to_owned(), "b.test.".to_owned()], PolicyName::Sequential));
-        assert_eq!(full.tls, Some(TlsFiles { identity: Some(("c".into(), "k".into())), authorities: Some("ca".into()) }));
+        assert_eq!(
+            (full.except, full.policy),
+            (vec!["a.test.".to_owned(), "b.test.".to_owned()], PolicyName::Sequential)
+        );
+        assert_eq!(
+            full.tls,
+            Some(TlsFiles { identity: Some(("c".into(), "k".into())), authorities: Some("ca".into()) })
+        );
         assert!(full.server_name.is_some() && full.fallthrough.contains(&Name::parse("x.c.test").unwrap()));
         for line in ["tls", "tls_servername dns.test"] {
             let config = read(&format!("grpc . 192.0.2.1 {{\n{line}\n}}")).unwrap();
@@ -254,7 +259,10 @@ mod tests {
             ("grpc . ::1 {\nexcept\n}", "except: expected a zone"),
             ("grpc . ::1 {\ntls a b c d\n}", "tls: unexpected argument `d`"),
             ("grpc . ::1 {\ntls_servername a..b\n}", "tls_servername: `a..b` is no host name"),
-            ("grpc . ::1 {\npolicy least\n}", "policy: unknown policy `least`; expected one of: random, round_robin, sequential"),
+            (
+                "grpc . ::1 {\npolicy least\n}",
+                "policy: unknown policy `least`; expected one of: random, round_robin, sequential",
+            ),
             ("grpc . ::1 {\nexpect a.test\n}", "expect: unknown property `expect`; did you mean `except`?"),
             ("grpc . ::1\ngrpc a.test ::2", "may stand only once in a server block"),
         ] {

@@ -1,8 +1,4 @@
-use std::{
-    net::SocketAddr,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
 use crate::{
     metrics::{Counter, CounterFamily, Histogram, HistogramFamily, Registry, TIME_BUCKETS},
