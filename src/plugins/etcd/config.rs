@@ -106,11 +106,7 @@ fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
     let mut args = line.args();
     let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
     args.finish()?;
-    let path = |word: &Token| PathBuf::from(&word.text);
-    Ok(match words.map(|word| word.map(path)) {
-        [Some(certificate), Some(key), authorities] => TlsFiles { identity: Some((certificate, key)), authorities },
-        [authorities, ..] => TlsFiles { identity: None, authorities },
-    })
+    Ok(TlsFiles::named(words.map(|word| word.map(|word| PathBuf::from(&word.text)))))
 }
 
 /// Seconds, or a duration.
@@ -135,10 +131,7 @@ impl Build for Config {
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let Self { zones, root, endpoints, credentials, tls, policy, fallthrough } = *self;
         let is_needed = tls.is_some() || endpoints.iter().any(|endpoint| endpoint.is_encrypted == Some(true));
-        let mut files = tls.unwrap_or_default();
-        let TlsFiles { identity, authorities } = &mut files;
-        let named = identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]).chain(authorities);
-        named.for_each(|file| *file = block.path(file));
+        let files = tls.unwrap_or_default().placed(|file| block.path(file));
         let tls = is_needed.then(|| Tls::load(&files)).transpose().map_err(|error| BuildError(error.to_string()))?;
         let source = Source { endpoints, credentials, tls: tls.map(Arc::new), root, zones: zones.clone() };
         let registry = Arc::clone(block.registry());

@@ -153,11 +153,7 @@ fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
     let mut args = line.args();
     let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
     args.finish()?;
-    let path = |word: &Token| PathBuf::from(&word.text);
-    Ok(match words.map(|word| word.map(path)) {
-        [Some(certificate), Some(key), authorities] => TlsFiles { identity: Some((certificate, key)), authorities },
-        [authorities, ..] => TlsFiles { identity: None, authorities },
-    })
+    Ok(TlsFiles::named(words.map(|word| word.map(|word| PathBuf::from(&word.text)))))
 }
 
 fn policy(line: &Line) -> Result<PolicyName, Error> {
@@ -179,12 +175,11 @@ impl Build for Config {
 
     fn build(self: Box<Self>, block: &mut Block<'_>) -> Result<(), BuildError> {
         let addresses = self.addresses()?;
-        let Self { from, except, mut tls, server_name, policy, fallthrough, .. } = *self;
-        if let Some(TlsFiles { identity, authorities }) = &mut tls {
-            let named = identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]).chain(authorities);
-            named.for_each(|file| *file = block.path(file));
-        }
-        let tls = tls.map(|files| Tls::load(&files)).transpose().map_err(|error| BuildError(error.to_string()))?;
+        let Self { from, except, tls, server_name, policy, fallthrough, .. } = *self;
+        let tls = tls
+            .map(|files| Tls::load(&files.placed(|file| block.path(file))))
+            .transpose()
+            .map_err(|error| BuildError(error.to_string()))?;
         let registry = Arc::clone(block.registry());
         let member = |address: SocketAddr| {
             let name = server_name.clone().unwrap_or_else(|| ServerName::from(address.ip()));
