@@ -47,8 +47,9 @@ namespaces:
 	{ apt-get update -qq && apt-get install -y -qq iproute2 nftables iptables >/dev/null; }
 
 tools:
-	@command -v dig >/dev/null && command -v dnsperf >/dev/null && command -v curl >/dev/null || \
-	{ apt-get update -qq && apt-get install -y -qq bind9-dnsutils dnsperf curl >/dev/null; }
+	@command -v dig >/dev/null && command -v dnsperf >/dev/null && command -v curl >/dev/null && \
+	command -v etcd >/dev/null && command -v etcdctl >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq bind9-dnsutils dnsperf curl etcd-server etcd-client >/dev/null; }
 
 fixtures: tools release target/e2e/apiserver target/e2e/soak target/e2e/floor
 

@@ -31,10 +31,13 @@ pub mod wire;
 pub mod cache;
 pub mod chain;
 pub mod kubernetes;
+pub mod rpc;
 pub mod tap;
 pub mod template;
 pub mod upstream;
 pub mod zone;
+// services of etcd, over the connections of `upstream`
+pub mod etcd;
 // zones on the chain, for the plugins that serve them
 pub mod authority;
 // floor 2: what an operator can say

@@ -7,6 +7,8 @@ use std::{
 };
 
 use crate::support::{
+    etcd::Etcd,
+    grpc::GrpcServer,
     server::{Server, free_port, http, pause, program, subject},
     upstream::Upstream,
 };
@@ -100,7 +102,7 @@ fn the_example_at_the_top_serves_the_sample_cluster() {
 #[test]
 fn metrics_are_those_of_the_readmes() {
     let metrics = free_port();
-    let upstream = Upstream::start();
+    let (upstream, etcd, calls) = (Upstream::start(), Etcd::start(), GrpcServer::start());
     let server = Server::start(&format!(
         "api.test:{{port}} {{
             prometheus 127.0.0.1:{metrics}
@@ -143,12 +145,20 @@ fn metrics_are_those_of_the_readmes() {
             acl {{
                 drop type NULL
             }}
+            etcd a.test {{
+                endpoint http://127.0.0.1:1 {}
+            }}
+        }}
+        grpc.test:{{port}} {{
+            grpc . {}
         }}",
         free_port(),
         free_port(),
         free_port(),
         root().join("examples/cluster").display(),
-        upstream.address
+        upstream.address,
+        etcd.endpoint(),
+        calls.address
     ));
     for question in [
         "api.shop.svc.cluster.local A +dnssec",
@@ -160,6 +170,7 @@ fn metrics_are_those_of_the_readmes() {
         "ok.test A +tcp",
         "ok.two.test A +tcp",
         "ok.three.test A +tcp",
+        "ok.grpc.test A",
         "nobody.shop.svc.cluster.local A",
     ] {
         server.ask(question);

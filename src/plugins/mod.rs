@@ -14,9 +14,11 @@ pub mod dns64;
 pub mod dnstap;
 pub mod erratic;
 pub mod errors;
+pub mod etcd;
 pub mod file;
 pub mod forward;
 pub mod geoip;
+pub mod grpc;
 pub mod grpc_server;
 pub mod header;
 pub mod health;
@@ -105,8 +107,10 @@ pub const DIRECTIVES: &[Directive] = &[
     file::DIRECTIVE,         // names by hand go before the world's
     auto::DIRECTIVE,         // as file
     secondary::DIRECTIVE,    // as file
+    etcd::DIRECTIVE,         // names that others have registered go before the world's
     loop_guard::DIRECTIVE,   // sees what would be forwarded
     forward::DIRECTIVE,      // everything else
+    grpc::DIRECTIVE,         // what forward leaves
     erratic::DIRECTIVE,      // answers, or does not
     whoami::DIRECTIVE,       // answers whatever is left
     on::DIRECTIVE,           // runs programs

@@ -13,10 +13,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{error::local_address, tls_error::explained};
+use super::{Tls, error::local_address, tls_error::explained};
 
 /// What goes over a connection is the same for both.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
@@ -49,6 +49,15 @@ impl Handshake {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         connector.connect(self.name.clone(), plain).await.map_err(explained)
     }
+}
+
+/// A stream to somebody who is no upstream of DNS, over TLS as for HTTPS if it is given.
+///
+/// # Errors
+/// There is no way there, or the other end is not who it must be.
+pub async fn connect(remote: SocketAddr, tls: Option<(&Tls, ServerName<'static>)>) -> io::Result<Box<dyn Stream>> {
+    let dial = tls.map_or(Dial::Plain, |(tls, name)| Dial::Tls(tls.https(name)));
+    dial.stream(remote, None).await
 }
 
 async fn tcp(remote: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {

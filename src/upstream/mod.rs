@@ -3,7 +3,7 @@
 //! ```text
 //!   Upstream::ask ──► udp.rs     which port a query leaves from; port.rs is one socket and the queries on it
 //!                ├──► stream.rs  kept connections, each with a task of its own; dial.rs opens them, plain or with TLS
-//!                └──► trunk.rs   one connection with a stream for each query: https.rs, quic.rs
+//!                └──► trunk.rs   one connection with a stream for each query: https.rs, quic.rs, grpc.rs
 //!   matching.rs   query → bytes; are these bytes the answer?
 //!   policy.rs     whom to ask first, whom next
 //!   health.rs     who is down
@@ -17,6 +17,7 @@
 mod departures;
 mod dial;
 mod error;
+mod grpc;
 mod health;
 mod hosts;
 mod https;
@@ -44,6 +45,7 @@ use std::{
 };
 
 pub use departures::{Departures, Loop, Probe};
+pub use dial::{Stream, connect};
 pub use error::AskError;
 pub use health::Health;
 pub use hosts::{Found, HostError, Hosts};
@@ -120,6 +122,8 @@ pub enum Protocol {
     Https,
     /// QUIC (RFC 9250).
     Quic,
+    /// Calls of gRPC, with TLS or without.
+    Grpc,
 }
 
 impl Protocol {
@@ -131,6 +135,7 @@ impl Protocol {
             Self::Tls => "tcp-tls",
             Self::Https => "https",
             Self::Quic => "quic",
+            Self::Grpc => "grpc",
         }
     }
 
@@ -138,7 +143,7 @@ impl Protocol {
     const fn network(self) -> &'static str {
         match self {
             Self::Udp | Self::Quic => "udp",
-            Self::Tcp | Self::Tls | Self::Https => "tcp",
+            Self::Tcp | Self::Tls | Self::Https | Self::Grpc => "tcp",
         }
     }
 }
@@ -170,6 +175,19 @@ impl Upstream {
     ) -> Self {
         let ignored = ignored(address, registry);
         let road = Road::encrypted(address, secure, connecting, runtime, ignored.clone());
+        Self::over(address, road, connecting, ignored)
+    }
+
+    /// As [`Upstream::new`], but in calls of gRPC only; over TLS if it is said how, and whom its certificate must name.
+    pub fn grpc(
+        address: SocketAddr,
+        tls: Option<(&Tls, ServerName<'static>)>,
+        connecting: &Connecting,
+        runtime: Handle,
+        registry: &Registry,
+    ) -> Self {
+        let ignored = ignored(address, registry);
+        let road = Road::grpc(address, tls, connecting, runtime, ignored.clone());
         Self::over(address, road, connecting, ignored)
     }
 

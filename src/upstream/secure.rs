@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 pub use rustls::pki_types::ServerName;
 use tokio::runtime::Handle;
@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use super::{
     Answer, Ask, AskError, Connecting, Patience, Protocol, Tls,
     dial::Dial,
+    grpc::Grpc,
     https::Https,
     quic::{self, Quic},
     stream::Pool,
@@ -48,6 +49,7 @@ pub(super) enum Road {
     Tls(Pool),
     Https(Trunk<Https>),
     Quic(Trunk<Quic>),
+    Grpc(Trunk<Grpc>),
 }
 
 impl Road {
@@ -76,6 +78,22 @@ impl Road {
         }
     }
 
+    pub(super) fn grpc(
+        remote: SocketAddr,
+        tls: Option<(&Tls, ServerName<'static>)>,
+        connecting: &Connecting,
+        runtime: Handle,
+        ignored: Counter,
+    ) -> Self {
+        let authority = match &tls {
+            Some((_, name)) => authority(name, remote),
+            None => remote.to_string(),
+        };
+        let dial = tls.map_or(Dial::Plain, |(tls, name)| Dial::Tls(tls.https(name)));
+        let grpc = Grpc { remote, source: connecting.source, dial, authority };
+        Self::Grpc(Trunk::new(grpc, remote, connecting.clone(), runtime, ignored))
+    }
+
     /// The only protocol, if there is only one.
     pub(super) const fn protocol(&self) -> Option<Protocol> {
         match self {
@@ -83,6 +101,7 @@ impl Road {
             Self::Tls(_) => Some(Protocol::Tls),
             Self::Https(_) => Some(Protocol::Https),
             Self::Quic(_) => Some(Protocol::Quic),
+            Self::Grpc(_) => Some(Protocol::Grpc),
         }
     }
 
@@ -94,6 +113,13 @@ impl Road {
                 Some(packet) => Ok(Answer { packet, kept: true }),
                 None => trunk.exchange(ask, patience).await,
             },
+            Self::Grpc(trunk) => match trunk.exchange(ask, patience).await {
+                Err(error) if is_nowhere(&error) => {
+                    let packet = Packet::of(&ask.question, &Response::new(Rcode::NXDOMAIN));
+                    packet.map(|packet| Answer { packet, kept: true }).map_err(|_| error)
+                }
+                answer => answer,
+            },
         }
     }
 }
@@ -102,6 +128,11 @@ impl Road {
 fn refusal(ask: &Ask) -> Option<Packet> {
     let transfer = matches!(ask.question.record_type, RecordType::AXFR | RecordType::IXFR);
     if transfer { Packet::of(&ask.question, &Response::new(Rcode::NOTIMP)).ok() } else { None }
+}
+
+/// Whether the server says outside of DNS that there is no such name.
+fn is_nowhere(error: &AskError) -> bool {
+    matches!(error, AskError::Read { error, .. } if error.kind() == io::ErrorKind::NotFound)
 }
 
 /// What stands in the URI for the host: the server's name, or its address as it is written there.

@@ -28,6 +28,23 @@ pub struct TlsFiles {
     pub authorities: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// As `tls [CERT KEY] [CA]` names them.
+    pub fn named(words: [Option<PathBuf>; 3]) -> Self {
+        match words {
+            [Some(certificate), Some(key), authorities] => Self { identity: Some((certificate, key)), authorities },
+            [authorities, ..] => Self { identity: None, authorities },
+        }
+    }
+
+    /// The same at other places.
+    #[must_use]
+    pub fn placed(self, place: impl Fn(&Path) -> PathBuf) -> Self {
+        let identity = self.identity.map(|(certificate, key)| (place(&certificate), place(&key)));
+        Self { identity, authorities: self.authorities.map(|file| place(&file)) }
+    }
+}
+
 /// Whom to believe and who we are. Sessions are resumed among all connections that are made with it.
 pub struct Tls {
     dot: Arc<ClientConfig>,

@@ -15,6 +15,7 @@ use super::{
     cast::Cast,
     certificates::Authority,
     connection, dig,
+    etcd::Etcd,
     expect::{Case, Numbers, cases, checked_blocks, duration},
     message,
     server::{Server, directory, free_port, http, pause, program},
@@ -55,6 +56,7 @@ pub(crate) fn run(file: &Path, subject: &Subject) -> (Vec<String>, usize) {
             "upstream" => world.cast.instruct(&words[1..], &body),
             "stop" => world.cast.named(words[1]).stop(),
             "start" => world.cast.named(words[1]).restart(),
+            "etcd" => world.tell_etcd(&words[1..], &body),
             "file" => world.write_file(words[1], &body),
             "wait" => pause(duration(words[1]).as_millis() as u64),
             "ask" => {
@@ -105,6 +107,7 @@ struct World {
     program: PathBuf,
     upstream: Upstream,
     cast: Cast,
+    etcd: Option<Etcd>,
     metrics: u16,
     /// Ports by name: `{port.health}`.
     ports: BTreeMap<String, u16>,
@@ -127,6 +130,7 @@ impl World {
             program,
             upstream: Upstream::start(),
             cast: Cast::default(),
+            etcd: None,
             metrics: free_port(),
             ports: BTreeMap::new(),
             home: directory(),
@@ -172,6 +176,16 @@ impl World {
         fs::rename(next, self.manifests.join("objects.yaml")).expect("a file");
     }
 
+    /// Changes what etcd holds, ends it, or starts it again.
+    fn tell_etcd(&mut self, words: &[&str], body: &str) {
+        match words {
+            ["stop"] => self.etcd.as_mut().expect("an etcd").stop(),
+            ["start"] => self.etcd.as_mut().expect("an etcd").restart(),
+            ["idle"] => self.etcd = Some(Etcd::idle()),
+            _ => self.etcd.get_or_insert_with(Etcd::start).change(body),
+        }
+    }
+
     /// A file in the server's directory.
     fn write_file(&mut self, name: &str, text: &str) {
         let next = self.home.join(".next");
@@ -212,6 +226,9 @@ impl World {
         let mut text = self.cast.fill_in(text);
         text = text.replace("{upstream}", &self.upstream.address.to_string());
         text = text.replace("{metrics}", &self.metrics.to_string());
+        if let Some(etcd) = &self.etcd {
+            text = text.replace("{etcd}", &etcd.endpoint());
+        }
         text = text.replace("{home}", &self.home.display().to_string());
         while let Some((name, _)) = text.split_once("{port.").and_then(|(_, rest)| rest.split_once('}')) {
             let name = name.to_owned();

@@ -203,7 +203,7 @@ mod tests {
             ("tls://host", "expected `tls://HOST:PORT`, found `tls://host`"),
             ("udp://host:1", "unknown scheme `udp://`; expected `unix:///PATH`, `tcp://` or `tls://`"),
             ("listen tls://host:1", "`tls://` needs a certificate: add `tls CERT KEY`"),
-            ("tls://host:1 {\ntls a b\n}", "`tls` is for `listen`: it says who we are to collectors"),
+            ("tls://host:1 {\ntls a b\n}", "tls: this is for `listen`: it says who we are to collectors"),
             ("listen tls://host:1 {\ntls a\n}", "expected the file of the certificate's key"),
             ("listen tls://host:1 {\ntls a b c d\n}", "unexpected argument `d`"),
             ("/a fall", "the buffer in MiB: expected a number between 1 and 1024, found `fall`"),

@@ -233,11 +233,7 @@ fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
     let mut args = line.args();
     let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
     args.finish()?;
-    let path = |word: &Token| PathBuf::from(&word.text);
-    Ok(match words.map(|word| word.map(path)) {
-        [Some(certificate), Some(key), authorities] => TlsFiles { identity: Some((certificate, key)), authorities },
-        [authorities, ..] => TlsFiles { identity: None, authorities },
-    })
+    Ok(TlsFiles::named(words.map(|word| word.map(|word| PathBuf::from(&word.text)))))
 }
 
 fn read_timeout(line: &Line) -> Result<Duration, Error> {
@@ -326,9 +322,7 @@ impl Build for Config {
 impl Forward {
     fn start(self, block: &mut Block<'_>) -> Result<super::Forward, BuildError> {
         let Self { from, to, except, mut options } = self;
-        let TlsFiles { identity, authorities } = &mut options.tls;
-        let named = identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]).chain(authorities);
-        named.for_each(|file| *file = block.path(file));
+        options.tls = options.tls.placed(|file| block.path(file));
         let policy = match options.policy {
             PolicyName::Random => Policy::Random,
             PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),

@@ -10,7 +10,7 @@ const NAME: &str = "forward";
 /// Response codes with a handle of their own; beyond them a look-up is made.
 const RCODES: usize = 17;
 /// Ways to ask an upstream; the last one is the highest.
-const PROTOCOLS: usize = Protocol::Quic as usize + 1;
+const PROTOCOLS: usize = Protocol::Grpc as usize + 1;
 
 /// What is counted of a `forward` line.
 pub(super) struct Metrics {

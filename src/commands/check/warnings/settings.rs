@@ -56,7 +56,10 @@ fn cached_zones(instance: &Instance) -> Vec<Name> {
 /// `loop` in a block that forwards nothing.
 fn idle_loop(picture: &Picture<'_>) -> Option<Finding> {
     let word = &picture.part("loop")?.stanza.name;
-    let asks = picture.chain.iter().any(|part| part.name() == "forward" || matches!(part.role.kind, Kind::Unknown));
+    let asks = picture
+        .chain
+        .iter()
+        .any(|part| ["forward", "grpc"].contains(&part.name()) || matches!(part.role.kind, Kind::Unknown));
     let text = "finds nothing: no directive of this block asks other servers";
     (!asks).then(|| Finding::warning(word, text.to_owned()))
 }
