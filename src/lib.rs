@@ -26,6 +26,8 @@ pub mod metrics;
 pub mod tls;
 pub mod versions;
 pub mod wire;
+// signatures of whole messages: knows the wire only
+pub mod tsig;
 // floor 1: the machines, and how plugins meet
 pub mod cache;
 pub mod chain;

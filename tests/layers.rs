@@ -14,14 +14,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("versions", &[]),
     ("expression", &[]),
-    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions", "expression"]),
+    ("tsig", &["wire"]),
+    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions", "expression", "tsig"]),
     ("cache", &["wire", "metrics", "versions"]),
     ("upstream", &["wire", "metrics", "tls"]),
     ("kubernetes", &["wire", "metrics", "versions"]),
     ("template", &[]),
     ("tap", &["metrics"]),
     ("zone", &["wire"]),
-    ("authority", &["wire", "chain", "zone"]),
+    ("authority", &["wire", "chain", "zone", "tsig"]),
     (
         "plugins",
         &[
@@ -40,12 +41,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "template",
             "zone",
             "authority",
+            "tsig",
         ],
     ),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
-    ("server", &["wire", "corefile", "metrics", "tls", "http", "versions", "chain"]),
+    ("server", &["wire", "corefile", "metrics", "tls", "http", "versions", "chain", "tsig"]),
     ("node", &["wire", "metrics"]),
     (
         "commands",

@@ -47,6 +47,7 @@ pub mod timeouts;
 pub mod tls;
 pub mod trace;
 pub mod transfer;
+pub mod tsig;
 pub mod view;
 pub mod whoami;
 
@@ -84,6 +85,7 @@ pub const DIRECTIVES: &[Directive] = &[
     any::DIRECTIVE,          // before anybody makes a long answer
     chaos::DIRECTIVE,        // names of this server itself
     loadbalance::DIRECTIVE,  // shuffles hits of the cache too
+    tsig::DIRECTIVE,         // who must prove who he is gets nothing from those below before
     rewrite::DIRECTIVE,      // answers are kept under the question that is in force
     autopath::DIRECTIVE,     // its answers are one client's: the cache below keeps the names of the list instead
     acl::DIRECTIVE,          // who may not ask gets nothing from the cache either

@@ -25,7 +25,6 @@ const ABSENT: &[(&str, &str)] = &[
     ),
     // Who asks.
     ("geoip", "`view` chooses by networks: `expr incidr(client_ip(), '192.0.2.0/24')`"),
-    ("tsig", "`transfer { to ADDRESS }` and `acl` let addresses in"),
     // What is in zones.
     ("dnssec", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
     ("sign", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),

@@ -233,6 +233,14 @@ impl<'a> Reader<'a> {
         if self.at <= self.bytes.len() { Ok(()) } else { Err(WireError::Short) }
     }
 
+    /// Octets behind their length.
+    pub(super) fn counted(&mut self) -> Result<&'a [u8], WireError> {
+        let length = usize::from(self.u16()?);
+        let octets = self.bytes.get(self.at..self.at + length).ok_or(WireError::Short)?;
+        self.at += length;
+        Ok(octets)
+    }
+
     pub(super) fn u16(&mut self) -> Result<u16, WireError> {
         self.array().map(u16::from_be_bytes)
     }

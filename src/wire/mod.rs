@@ -17,6 +17,7 @@ mod rename;
 mod repeat;
 mod response;
 pub mod spare;
+mod tsig;
 mod types;
 
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use query::{Flags, Query, Question, Reject, Rejected};
 pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
 pub use repeat::Repeat;
 pub use response::{Body, Failure, Following, Kind, Origin, Records, Response};
+pub use tsig::{SignedMessage, Tsig, six_octets};
 pub use types::{Class, Opcode, Rcode, RecordType};
