@@ -36,6 +36,8 @@ pub mod tap;
 pub mod template;
 pub mod upstream;
 pub mod zone;
+// signatures of records
+pub mod dnssec;
 // zones on the chain, for the plugins that serve them
 pub mod authority;
 // floor 2: what an operator can say

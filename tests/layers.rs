@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("tap", &["metrics"]),
     ("zone", &["wire"]),
+    ("dnssec", &["wire", "zone"]),
     ("authority", &["wire", "chain", "zone", "tsig"]),
     (
         "plugins",
@@ -42,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "zone",
             "authority",
             "tsig",
+            "dnssec",
         ],
     ),
     // Of `kubernetes` only the client: see below.

@@ -22,6 +22,7 @@ mod stock;
 mod support;
 mod trace;
 mod transfer;
+mod tsig;
 mod upstream_faults;
 mod upstream_load;
 mod upstreams;

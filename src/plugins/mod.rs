@@ -11,6 +11,7 @@ pub mod cancel;
 pub mod chaos;
 pub mod debug;
 pub mod dns64;
+pub mod dnssec;
 pub mod dnstap;
 pub mod erratic;
 pub mod errors;
@@ -91,6 +92,7 @@ pub const DIRECTIVES: &[Directive] = &[
     acl::DIRECTIVE,          // who may not ask gets nothing from the cache either
     cache::DIRECTIVE,        // keeps what those below answer
     header::DIRECTIVE,       // its flags are kept by the cache
+    dnssec::DIRECTIVE,       // its signatures are kept by the cache
     tls::DIRECTIVE,          // only sets who we are
     minimal::DIRECTIVE,      // its short answers are kept by the cache
     template::DIRECTIVE,     // answers by rule go before answers by data

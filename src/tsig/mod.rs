@@ -19,7 +19,7 @@ mod tests;
 mod verify;
 
 pub use algorithm::Algorithm;
-pub use ask::Conversation;
+pub use ask::{Conversation, Identity};
 pub use keyring::{Keyring, KeyringError, secret};
 pub use seal::Seal;
 pub use verify::Refusal;

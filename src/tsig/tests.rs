@@ -20,7 +20,7 @@ fn signed(algorithm: Algorithm) -> (Vec<u8>, Conversation) {
     let mut out = vec![0; 512];
     let question = Question::new(name("www.example.org."), RecordType::A);
     let length = encode_query(7, Flags(Flags::RD), &question, None, &mut out);
-    let mut asker = Conversation::new(&keys(), name("KEY.test."), algorithm).unwrap();
+    let mut asker = Identity::new(&keys(), name("KEY.test."), algorithm).unwrap().begin();
     let length = asker.sign(&mut out, length, NOW);
     out.truncate(length);
     (out, asker)

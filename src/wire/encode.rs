@@ -93,6 +93,11 @@ pub const fn long_octets(value: u32) -> [u8; 4] {
     value.to_be_bytes()
 }
 
+/// The number that two octets in network order are.
+pub const fn octets_of_short(octets: [u8; 2]) -> u16 {
+    u16::from_be_bytes(octets)
+}
+
 /// The number that four octets in network order are.
 pub const fn octets_of_long(octets: [u8; 4]) -> u32 {
     u32::from_be_bytes(octets)

@@ -82,3 +82,15 @@ code! {
     Opcode, "OPCODE",
     QUERY = 0, "QUERY"; IQUERY = 1, "IQUERY"; STATUS = 2, "STATUS"; NOTIFY = 4, "NOTIFY"; UPDATE = 5, "UPDATE";
 }
+
+/// Writes types as the bitmap of NSEC and its like (RFC 4034 section 4.1.2).
+pub fn type_bitmap(types: &mut [RecordType], out: &mut Vec<u8>) {
+    types.sort_unstable();
+    for window in types.chunk_by(|one, other| one.0 >> 8 == other.0 >> 8) {
+        let mut bitmap = [0u8; 32];
+        window.iter().for_each(|kind| bitmap[usize::from(kind.0 & 0xFF) / 8] |= 0x80 >> (kind.0 & 7));
+        let length = bitmap.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+        out.extend([(window[0].0 >> 8) as u8, length as u8]);
+        out.extend_from_slice(&bitmap[..length]);
+    }
+}

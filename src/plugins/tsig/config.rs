@@ -102,6 +102,7 @@ impl Build for Config {
             let text = std::fs::read_to_string(&path).map_err(|error| format!("{shown}: {error}"))?;
             keys.add_file(&text).map_err(|error| format!("{shown}: {error}"))?;
         }
+        block.offered::<Keyring>().give(keys.clone());
         block.link(Tsig { zones, keys, types, opcodes });
         Ok(())
     }
