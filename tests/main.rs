@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod corefiles;
 mod directives;
+mod dnssec;
 mod dnstap;
 mod docs;
 mod encrypted;

@@ -132,12 +132,10 @@ impl SigningKey {
         }
     }
 
-    /// The data of a DS or CDS record for this key in a zone, with a digest of SHA-256 or the SHA-1 of old (RFC 4034 section
-    /// 5.1.4, RFC 4509).
-    pub fn delegation(&self, zone: &Name, is_old: bool) -> Vec<u8> {
-        let (number, kind) = if is_old { (1, &digest::SHA1_FOR_LEGACY_USE_ONLY) } else { (2, &digest::SHA256) };
-        let digest = digest::digest(kind, &[zone.to_lowercase().wire(), &self.data].concat());
-        [&octets(self.tag)[..], &[self.algorithm(), number], digest.as_ref()].concat()
+    /// The data of a DS or CDS record for this key in a zone (RFC 4034 section 5.1.4, with SHA-256 as of RFC 4509).
+    pub fn delegation(&self, zone: &Name) -> Vec<u8> {
+        let digest = digest::digest(&digest::SHA256, &[zone.to_lowercase().wire(), &self.data].concat());
+        [&octets(self.tag)[..], &[self.algorithm(), 2], digest.as_ref()].concat()
     }
 
     /// Whether it signs sets of this type beside other keys, if some are for keys only and some for all else.

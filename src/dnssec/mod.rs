@@ -6,6 +6,7 @@
 //! set.rs        a record set in canonical form
 //! signature.rs  set + key + times → the data of an RRSIG record
 //! nsec.rs       what is not there
+//! zone.rs       all of a zone
 //! ```
 //!
 //! It has no clock: seconds since 1970 are handed in, as the 32 bits that signatures have.
@@ -15,6 +16,7 @@ mod key;
 mod nsec;
 mod set;
 mod signature;
+mod zone;
 #[cfg(test)]
 mod tests;
 
@@ -23,3 +25,4 @@ pub use key::SigningKey;
 pub use nsec::{after, nsec};
 pub use set::RecordSet;
 pub use signature::{Validity, sign};
+pub use zone::sign_zone;

@@ -1,5 +1,5 @@
 use super::{RecordSet, SigningKey};
-use crate::wire::{Name, long_octets, octets};
+use crate::wire::{Name, long_octets, octets, octets_of_long};
 
 /// From when to when a signature holds, seconds since 1970 (RFC 4034 section 3.1.5: the lower 32 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +7,14 @@ use crate::wire::{Name, long_octets, octets};
 pub struct Validity {
     pub inception: u32,
     pub expiration: u32,
+}
+
+impl Validity {
+    /// That of the data of an RRSIG record; `None` if it is cut off.
+    pub fn of_signature(data: &[u8]) -> Option<Self> {
+        let long = |at: usize| data.get(at..)?.first_chunk().map(|field| octets_of_long(*field));
+        Some(Self { expiration: long(8)?, inception: long(12)? })
+    }
 }
 
 /// The data of an RRSIG record over a canonical set (RFC 4034 section 3.1); `None` if the key cannot sign.

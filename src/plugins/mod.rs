@@ -42,6 +42,7 @@ pub mod rewrite;
 pub mod root;
 pub mod secondary;
 pub mod shed;
+pub mod sign;
 pub mod siit;
 pub mod template;
 pub mod timeouts;
@@ -100,6 +101,7 @@ pub const DIRECTIVES: &[Directive] = &[
     hosts::DIRECTIVE,        // an operator's own names go before the cluster's
     k8s_external::DIRECTIVE, // names and addresses outside of the cluster, before those inside
     kubernetes::DIRECTIVE,   // the cluster's names go before the world's
+    sign::DIRECTIVE,         // no query meets it; before `file`, which reads what it writes
     file::DIRECTIVE,         // names by hand go before the world's
     auto::DIRECTIVE,         // as file
     secondary::DIRECTIVE,    // as file

@@ -10,9 +10,11 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod types;
+mod write;
 
 use std::{fmt, path::Path};
 
+pub use write::line;
 pub use reader::{Include, Limits, MasterFile, Take, TextRecord};
 
 use crate::wire::{Name, RData, Record, WireError};
