@@ -124,6 +124,9 @@ fn metrics_are_those_of_the_readmes() {
             trace localhost:9
             dnstap /nowhere/nobody.sock
             dns64
+            dnssec example.org {{
+                key file {}
+            }}
             acl {{
                 drop type NULL
             }}
@@ -132,7 +135,8 @@ fn metrics_are_those_of_the_readmes() {
         free_port(),
         free_port(),
         root().join("examples/cluster").display(),
-        upstream.address
+        upstream.address,
+        root().join("examples/keys/Kexample.org.+013+13485").display()
     ));
     for question in [
         "api.shop.svc.cluster.local A +dnssec",

@@ -47,7 +47,12 @@ fn word(field: Field, rest: &mut Rest<'_>) -> Option<String> {
         Field::Long | Field::Period => rest.long()?.to_string(),
         Field::Ip4 => Ipv4Addr::from(rest.array::<4>()?).to_string(),
         Field::Ip6 => Ipv6Addr::from(rest.array::<16>()?).to_string(),
-        Field::Text => quoted(rest.counted()?),
+        Field::Text => {
+            let text = rest.counted()?;
+            // The tag of CAA must have no quotes, others need none.
+            let is_plain = !text.is_empty() && text.iter().all(u8::is_ascii_alphanumeric);
+            if is_plain { String::from_utf8_lossy(text).into_owned() } else { quoted(text) }
+        }
         Field::Texts => {
             let mut texts = vec![quoted(rest.counted()?)];
             while !rest.0.is_empty() {
@@ -189,8 +194,8 @@ mod tests {
             "a.test. 60 IN MX 10 mail.test.",
             "a.test. 60 IN SRV 1 2 3 x.test.",
             "a.test. 60 IN TXT \"two words\" \"quote \\\" and \\\\ and \\200\" \"\"",
-            "a.test. 60 IN CAA 0 \"issue\" \"ca.test; x=y\"",
-            "a.test. 60 IN NAPTR 1 2 \"u\" \"sip\" \"!^.*$!x!\" .",
+            "a.test. 60 IN CAA 0 issue \"ca.test; x=y\"",
+            "a.test. 60 IN NAPTR 1 2 u sip \"!^.*$!x!\" .",
             "a.test. 60 IN RRSIG A 13 2 60 20270101000000 20261201123456 57613 test. AAECAw==",
             "a.test. 60 IN NSEC b.test. A NS CAA TYPE1234",
             "a.test. 60 IN DNSKEY 257 3 13 AAECAw==",
