@@ -30,7 +30,8 @@ fn delv(server: &Server, anchors: &[&str], words: &str) -> String {
     for name in anchors {
         let record = fs::read_to_string(key(&format!("{name}.key"))).expect("a key");
         let words: Vec<&str> = record.lines().last().expect("a record").split_whitespace().collect();
-        text += &format!("example.org. static-key {} {} {} \"{}\";\n", words[3], words[4], words[5], words[6..].concat());
+        text +=
+            &format!("example.org. static-key {} {} {} \"{}\";\n", words[3], words[4], words[5], words[6..].concat());
     }
     let file = server.directory.join("anchors");
     fs::write(&file, text + "};\n").expect("anchors");
@@ -115,11 +116,20 @@ fn only_those_who_want_signatures_get_them() {
     assert_eq!(server.ask("example.org DNSKEY").answer.len(), 1);
     // What is not ours is not signed, and glue is not.
     let reply = server.ask("x.sub.example.org A +dnssec +tcp");
-    let of = |section: &[String], kind: &str| section.iter().filter(|record| record.split(' ').nth(2) == Some(kind)).count();
-    assert_eq!([of(&reply.authority, "NS"), of(&reply.authority, "NSEC"), of(&reply.authority, "RRSIG")], [1, 1, 1], "{reply:?}");
+    let of =
+        |section: &[String], kind: &str| section.iter().filter(|record| record.split(' ').nth(2) == Some(kind)).count();
+    assert_eq!(
+        [of(&reply.authority, "NS"), of(&reply.authority, "NSEC"), of(&reply.authority, "RRSIG")],
+        [1, 1, 1],
+        "{reply:?}"
+    );
     assert_eq!([of(&reply.additional, "A"), of(&reply.additional, "RRSIG")], [1, 0], "{reply:?}");
     let reply = server.ask("x.safe.example.org A +dnssec +tcp");
-    assert_eq!([of(&reply.authority, "NS"), of(&reply.authority, "DS"), of(&reply.authority, "RRSIG")], [1, 1, 1], "{reply:?}");
+    assert_eq!(
+        [of(&reply.authority, "NS"), of(&reply.authority, "DS"), of(&reply.authority, "RRSIG")],
+        [1, 1, 1],
+        "{reply:?}"
+    );
     // A name that is no cut is not called one: whoever forges answers would say that it is unsigned from there on.
     let denial = |question: &str| -> Vec<String> {
         let reply = server.ask(&format!("{question} DS +dnssec +tcp"));
@@ -128,7 +138,10 @@ fn only_those_who_want_signatures_get_them() {
     };
     assert_eq!(denial("sub.example.org"), ["NS", "RRSIG", "NSEC"]);
     let plain = denial("ns.example.org");
-    assert!(plain.contains(&"A".to_owned()) && !plain.contains(&"NS".to_owned()) && !plain.contains(&"DS".to_owned()), "{plain:?}");
+    assert!(
+        plain.contains(&"A".to_owned()) && !plain.contains(&"NS".to_owned()) && !plain.contains(&"DS".to_owned()),
+        "{plain:?}"
+    );
 }
 
 /// A zone that is signed into a file before it is served.

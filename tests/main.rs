@@ -9,6 +9,7 @@ mod directives;
 mod dnssec;
 mod dnstap;
 mod docs;
+mod dynupdate;
 mod encrypted;
 mod explain;
 mod faults;

@@ -5,10 +5,12 @@ use std::{fs, process::Command};
 use crate::support::server::{Server, directory, free_port, pause};
 
 const SECRET: &str = "NoTCJU+DMqFWywaPyxSijrDEA/eC3nK0xi3AMEZuPVk=";
-const KEYS: &str = "key \"file.test\" {\n\talgorithm hmac-sha512;\n\tsecret \"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0\";\n};\n";
+const KEYS: &str =
+    "key \"file.test\" {\n\talgorithm hmac-sha512;\n\tsecret \"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0\";\n};\n";
 
 fn zone() -> String {
-    let names: String = (0..20_000).map(|number| format!("host-{number} A 10.0.{}.{}\n", number / 250, number % 250)).collect();
+    let names: String =
+        (0..20_000).map(|number| format!("host-{number} A 10.0.{}.{}\n", number / 250, number % 250)).collect();
     format!("$TTL 60\n@ SOA ns host 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nns TXT x\nout CNAME www.other.test.\n{names}")
 }
 
@@ -43,10 +45,12 @@ fn dig(server: &Server, key: &str, words: &[&str]) -> String {
 
 /// Response code, TSIG error if there is a signature, and whether dig is content with it.
 fn outcome(text: &str) -> (String, String, bool) {
-    let behind = |mark: &str| text.split(mark).nth(1).map(|rest| rest.split([',', ' ']).next().unwrap_or("").to_owned());
+    let behind =
+        |mark: &str| text.split(mark).nth(1).map(|rest| rest.split([',', ' ']).next().unwrap_or("").to_owned());
     let record = text.lines().find(|line| line.contains("\tTSIG\t"));
     let error = record.and_then(|line| line.split_whitespace().rev().nth(1)).unwrap_or("-");
-    let wrong = ["verify signature", "could not be validated", "Transfer failed"].iter().any(|mark| text.contains(mark));
+    let wrong =
+        ["verify signature", "could not be validated", "Transfer failed"].iter().any(|mark| text.contains(mark));
     (behind("status: ").unwrap_or_default(), error.to_owned(), !wrong)
 }
 

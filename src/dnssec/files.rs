@@ -45,9 +45,7 @@ pub(super) fn public_key(text: &str) -> Result<(Name, u32, Vec<u8>), String> {
     let record = text::record(text).map_err(|fault| format!("line {}: {}", fault.line, fault.message))?;
     let record = record.ok_or("no DNSKEY record")?;
     match record.data {
-        RData::Other(RecordType::DNSKEY, data) => {
-            Ok((record.owner.resolve(&Name::root()), record.ttl, data.to_vec()))
-        }
+        RData::Other(RecordType::DNSKEY, data) => Ok((record.owner.resolve(&Name::root()), record.ttl, data.to_vec())),
         other => Err(format!("a record of type {} in the place of DNSKEY", other.record_type())),
     }
 }

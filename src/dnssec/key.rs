@@ -170,7 +170,8 @@ fn bare(number: &[u8]) -> &[u8] {
 }
 
 fn tag_of(data: &[u8]) -> u16 {
-    let sum: u32 = data.chunks(2).map(|pair| u32::from(octets_of_short([pair[0], pair.get(1).copied().unwrap_or(0)]))).sum();
+    let sum: u32 =
+        data.chunks(2).map(|pair| u32::from(octets_of_short([pair[0], pair.get(1).copied().unwrap_or(0)]))).sum();
     (sum + (sum >> 16)) as u16
 }
 

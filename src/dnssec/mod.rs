@@ -16,9 +16,9 @@ mod key;
 mod nsec;
 mod set;
 mod signature;
-mod zone;
 #[cfg(test)]
 mod tests;
+mod zone;
 
 pub use files::{KeyFileError, read_key};
 pub use key::SigningKey;

@@ -1,6 +1,6 @@
 use ring::digest;
 
-use crate::wire::{Class, Name, RecordType, long_octets, octets};
+use crate::wire::{Class, Name, RecordType, long_octets, lower_names, octets};
 
 /// The records of one name, type and class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +32,8 @@ impl RecordSet {
 
     /// The octets that a signature is over, behind those of the signature itself (RFC 4034 section 3.1.8.1).
     pub fn octets(&self) -> Vec<u8> {
-        let head = [
-            self.owner.wire(),
-            &octets(self.record_type.0),
-            &octets(self.class.0),
-            &long_octets(self.ttl),
-        ]
-        .concat();
+        let head =
+            [self.owner.wire(), &octets(self.record_type.0), &octets(self.class.0), &long_octets(self.ttl)].concat();
         let mut out = Vec::with_capacity(self.data.iter().map(|data| head.len() + 2 + data.len()).sum());
         for data in &self.data {
             out.extend_from_slice(&head);
@@ -63,38 +58,4 @@ impl RecordSet {
         let is_wildcard = self.owner.labels().next() == Some(b"*");
         (self.owner.label_count() - usize::from(is_wildcard)) as u8
     }
-}
-
-/// Puts the names in data of the types of RFC 4034 section 6.2 into small letters, as amended by RFC 6840 section 5.1.
-fn lower_names(record_type: RecordType, data: &mut [u8]) {
-    use RecordType as T;
-    // Octets in front of the names, and how many names there are.
-    let (skip, names) = match record_type {
-        T::NS | T::MD | T::MF | T::CNAME | T::MB | T::MG | T::MR | T::PTR | T::DNAME => (0, 1),
-        T::SOA | T::MINFO | T::RP => (0, 2),
-        T::MX | T::AFSDB | T::RT | T::KX => (2, 1),
-        T::PX => (2, 2),
-        T::SRV => (6, 1),
-        T::NAPTR => (texts_end(data, 4, 3), 1),
-        _ => return,
-    };
-    let mut at = skip;
-    for _ in 0..names {
-        while let Some(&length) = data.get(at) {
-            let end = (at + 1 + usize::from(length)).min(data.len());
-            data[at + 1..end].make_ascii_lowercase();
-            at = end;
-            if length == 0 {
-                break;
-            }
-        }
-    }
-}
-
-/// Where so many character strings end that begin at `at`.
-fn texts_end(data: &[u8], mut at: usize, count: usize) -> usize {
-    for _ in 0..count {
-        at += 1 + data.get(at).map_or(0, |&length| usize::from(length));
-    }
-    at
 }

@@ -76,8 +76,11 @@ fn each_algorithm_signs_what_its_public_key_verifies() {
             8 | 10 => {
                 assert_eq!(public[0], 3, "an exponent of three octets");
                 let parts = verify::RsaPublicKeyComponents { n: &public[4..], e: &public[1..4] };
-                let kind =
-                    if algorithm == 8 { &verify::RSA_PKCS1_2048_8192_SHA256 } else { &verify::RSA_PKCS1_2048_8192_SHA512 };
+                let kind = if algorithm == 8 {
+                    &verify::RSA_PKCS1_2048_8192_SHA256
+                } else {
+                    &verify::RSA_PKCS1_2048_8192_SHA512
+                };
                 parts.verify(kind, &message, signature)
             }
             13 => verify::UnparsedPublicKey::new(&verify::ECDSA_P256_SHA256_FIXED, &point).verify(&message, signature),

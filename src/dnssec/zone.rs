@@ -39,7 +39,9 @@ impl Node {
                 set.ttl = set.ttl.min(ttl);
                 set.data.push(data);
             }
-            None => self.sets.push(RecordSet { owner: self.owner, class: Class::IN, record_type, ttl, data: vec![data] }),
+            None => {
+                self.sets.push(RecordSet { owner: self.owner, class: Class::IN, record_type, ttl, data: vec![data] })
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod debug;
 pub mod dns64;
 pub mod dnssec;
 pub mod dnstap;
+pub mod dynupdate;
 pub mod erratic;
 pub mod errors;
 pub mod file;
@@ -98,6 +99,7 @@ pub const DIRECTIVES: &[Directive] = &[
     minimal::DIRECTIVE,      // its short answers are kept by the cache
     template::DIRECTIVE,     // answers by rule go before answers by data
     transfer::DIRECTIVE,     // asks those below for whole zones
+    dynupdate::DIRECTIVE,    // its zones are nobody else's
     hosts::DIRECTIVE,        // an operator's own names go before the cluster's
     k8s_external::DIRECTIVE, // names and addresses outside of the cluster, before those inside
     kubernetes::DIRECTIVE,   // the cluster's names go before the world's

@@ -25,8 +25,6 @@ const ABSENT: &[(&str, &str)] = &[
     ),
     // Who asks.
     ("geoip", "`view` chooses by networks: `expr incidr(client_ip(), '192.0.2.0/24')`"),
-    // What is in zones.
-    ("dynupdate", "change the zone file from outside: `file` reads it again, and `transfer` tells the secondaries"),
     ("grpc", "upstreams are asked over `tls://`, `https://` and `quic://` as well: write `forward` in its place"),
     (
         "pprof",

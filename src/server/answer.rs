@@ -14,8 +14,8 @@ use crate::{
     tsig::{self, Seal},
     versions::Seen,
     wire::{
-        Body, Edns, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject,
-        spare,
+        Body, Edns, Failure, Flags, Following, MAX_MESSAGE, Opcode, Query, Rcode, Reject, Rejected, Response, encode,
+        encode_reject, spare,
     },
 };
 
@@ -112,6 +112,15 @@ pub(crate) fn handle(
     }
     let mut query = match Query::parse(message) {
         Ok(query) => query,
+        Err(Reject::Reply(rejected)) if rejected.flags.opcode() == Opcode::UPDATE => {
+            match updating(site, &arrival, message) {
+                Ok(query) => query,
+                Err(rcode) => {
+                    let reject = Reject::Reply(Rejected { rcode, ..rejected });
+                    return refuse_message(site.refusals(), reject, out);
+                }
+            }
+        }
         Err(reject) => return refuse_message(site.refusals(), reject, out),
     };
     let Arrival { listener, peer, local, transport, now } = arrival;
@@ -169,6 +178,24 @@ impl Job {
         });
         drop(self.site);
         Finished { bytes, _place: self.place }
+    }
+}
+
+/// An update, if the block of its zone has a plugin that takes updates: no other must say that it was made.
+fn updating(site: &Arc<Site>, arrival: &Arrival, message: &[u8]) -> Result<Query, Rcode> {
+    let Arrival { listener, peer, local, transport, now } = *arrival;
+    let query = Query::parse_update(message).map_err(|_| Rcode::FORMERR);
+    // Before anything is said about its form: whether there are updates here at all.
+    if !site.takes_updates(listener) {
+        return Err(Rcode::NOTIMP);
+    }
+    let mut cx = Context::new(query?, peer, local, transport, now);
+    cx.place.listener = listener as u16;
+    match site.target(&cx) {
+        Some(target) if target.chain.takes_updates() => Ok(cx.query),
+        Some(_) => Err(Rcode::NOTIMP),
+        // No block of ours: refused as any query.
+        None => Ok(cx.query),
     }
 }
 

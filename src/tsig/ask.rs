@@ -41,7 +41,6 @@ impl Identity {
 }
 
 impl Conversation {
-
     /// Signs the question of `length` octets in a buffer with room behind it; gives the new length.
     pub fn sign(&mut self, message: &mut [u8], length: usize, now: u64) -> usize {
         let mut tsig = Tsig {

@@ -63,6 +63,10 @@ fn section(reader: &mut Reader<'_>, count: u16, edns: &mut Option<Edns>) -> Resu
 }
 
 impl RData {
+    pub(super) fn read(message: &[u8], head: &RecordHead<'_>) -> Result<Self, WireError> {
+        rdata(message, head)
+    }
+
     /// Record data from its uncompressed wire form.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod response;
 pub mod spare;
 mod tsig;
 mod types;
+mod update;
 
 #[cfg(test)]
 mod tests;
@@ -37,4 +38,5 @@ pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
 pub use repeat::Repeat;
 pub use response::{Body, Failure, Following, Kind, Origin, Records, Response};
 pub use tsig::{SignedMessage, Tsig, six_octets};
-pub use types::{Class, Opcode, Rcode, RecordType, type_bitmap};
+pub use types::{Class, Opcode, Rcode, RecordType, lower_names, type_bitmap};
+pub use update::{Update, Wish, is_same_data};

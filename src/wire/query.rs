@@ -1,4 +1,4 @@
-use super::{Class, Edns, Name, Opcode, Rcode, RecordType, SignedMessage, WireError, message::Reader};
+use super::{Class, Edns, Name, Opcode, Rcode, RecordType, SignedMessage, Update, WireError, message::Reader};
 
 /// The second sixteen bits of a message (RFC 1035 section 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,6 +88,8 @@ pub struct Query {
     pub pads: bool,
     /// Its signature, and what was signed; it is for plugins to say whether it holds.
     pub signed: Option<Box<SignedMessage>>,
+    /// What a zone is to become, if the message asks for that.
+    pub update: Option<Box<Update>>,
     /// Octets to be left free at the end of the answer, for its own signature.
     pub room: u16,
 }
@@ -116,7 +118,18 @@ impl Query {
     /// A query that this server makes itself.
     pub const fn internal(question: Question) -> Self {
         let flags = Flags(Flags::RD);
-        Self { id: 0, flags, question, edns: None, serial: None, size: 0, pads: false, signed: None, room: 0 }
+        Self {
+            id: 0,
+            flags,
+            question,
+            edns: None,
+            serial: None,
+            size: 0,
+            pads: false,
+            signed: None,
+            update: None,
+            room: 0,
+        }
     }
 
     /// Reads a query; the rules for what is taken are those of CoreDNS's DNS library.
@@ -143,7 +156,7 @@ impl Query {
         let counts = [answers + authorities, additionals];
         let Extras { edns, serial, signed } =
             read_records(&mut reader, counts, &question).map_err(|_| reject(Rcode::FORMERR))?;
-        Ok(Self { id, flags, question, edns, serial, size: message.len(), pads: false, signed, room: 0 })
+        Ok(Self { id, flags, question, edns, serial, size: message.len(), pads: false, signed, update: None, room: 0 })
     }
 
     /// The largest answer over UDP, in octets (RFC 6891 section 6.2.5: at least 512).

@@ -13,8 +13,30 @@ use RecordType as T;
 /// What a name that is asked for may own beside what it is asked for. A denial says that all of this may be there, so that it
 /// denies one type of one name and nothing else ("black lies").
 const ANYWHERE: [RecordType; 24] = [
-    T::A, T::HINFO, T::MX, T::TXT, T::RP, T::AAAA, T::PTR, T::LOC, T::SRV, T::NAPTR, T::CERT, T::SSHFP, T::RRSIG, T::NSEC, T::TLSA,
-    T::SMIMEA, T::HIP, T::OPENPGPKEY, T::SVCB, T::HTTPS, T::SPF, T::URI, T::CAA, T::AFSDB,
+    T::A,
+    T::HINFO,
+    T::MX,
+    T::TXT,
+    T::RP,
+    T::AAAA,
+    T::PTR,
+    T::LOC,
+    T::SRV,
+    T::NAPTR,
+    T::CERT,
+    T::SSHFP,
+    T::RRSIG,
+    T::NSEC,
+    T::TLSA,
+    T::SMIMEA,
+    T::HIP,
+    T::OPENPGPKEY,
+    T::SVCB,
+    T::HTTPS,
+    T::SPF,
+    T::URI,
+    T::CAA,
+    T::AFSDB,
 ];
 /// And the top of a zone besides.
 const AT_THE_TOP: [RecordType; 3] = [T::NS, T::SOA, T::DNSKEY];
@@ -96,7 +118,9 @@ impl Signing<'_> {
             (kind == wanted || wanted == T::ANY) && self.owner(record) == name
         };
         let Some(zone) = self.signer.zone_of(&name) else { return false };
-        if records.answer.iter().any(has_it) || records.authority.iter().any(|record| record.data.record_type() == T::NSEC) {
+        if records.answer.iter().any(has_it)
+            || records.authority.iter().any(|record| record.data.record_type() == T::NSEC)
+        {
             return false;
         }
         let mut types = if self.is_cut && name == self.question.name { AT_A_CUT.to_vec() } else { ANYWHERE.to_vec() };
@@ -149,7 +173,8 @@ impl Signing<'_> {
             match sets.iter_mut().find(same) {
                 Some((set, _)) => set.data.push(data),
                 None => {
-                    let set = RecordSet { owner, class: record.class, record_type: kind, ttl: record.ttl, data: vec![data] };
+                    let set =
+                        RecordSet { owner, class: record.class, record_type: kind, ttl: record.ttl, data: vec![data] };
                     sets.push((set, record.owner.clone()));
                 }
             }

@@ -83,7 +83,11 @@ impl Build for Config {
             keys.push(read_key(&block.path(file)).map_err(|error| error.to_string())?);
         }
         if let Some(stray) = keys.iter().find(|key| !may_sign(key, &self.zones)) {
-            let text = format!("key {} (tag {}) can sign none of the zones: it is made for another one", stray.owner(), stray.tag());
+            let text = format!(
+                "key {} (tag {}) can sign none of the zones: it is made for another one",
+                stray.owner(),
+                stray.tag()
+            );
             return Err(text.into());
         }
         let signer = Arc::new(Signer::new(self.zones, keys, self.capacity));

@@ -83,7 +83,9 @@ impl Dnssec {
         let question = cx.question();
         let is_query = question.class == Class::IN && cx.query.flags.opcode() == Opcode::QUERY;
         let metrics = self.metrics.get(usize::from(cx.place.server)).or_else(|| self.metrics.first());
-        let Some(metrics) = metrics.filter(|_| is_query && self.signer.zone_of(&question.name).is_some()) else { return };
+        let Some(metrics) = metrics.filter(|_| is_query && self.signer.zone_of(&question.name).is_some()) else {
+            return;
+        };
         Signing { signer: &self.signer, metrics, question, now: now(), is_cut }.sign(response);
     }
 

@@ -69,7 +69,8 @@ fn key(line: &Line) -> Result<(Name, Algorithm), Error> {
         None => Algorithm::Sha256,
         Some(word) => {
             let found = Name::parse(&word.text).ok().and_then(|name| Algorithm::of(&name));
-            found.ok_or_else(|| word.unknown("algorithm", &["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"]))?
+            found
+                .ok_or_else(|| word.unknown("algorithm", &["hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"]))?
         }
     };
     args.finish()?;

@@ -44,8 +44,9 @@ impl KeySource {
         for source in sources {
             let files = match source {
                 Self::File(file) => vec![file],
-                Self::Directory(directory) => key_files(&directory, origin)
-                    .map_err(|error| format!("{}: {error}", directory.display()))?,
+                Self::Directory(directory) => {
+                    key_files(&directory, origin).map_err(|error| format!("{}: {error}", directory.display()))?
+                }
             };
             for file in files {
                 let key = read_key(&file).map_err(|error| error.to_string())?;
@@ -112,7 +113,8 @@ impl Job {
     /// Signs the zone if it must be. Blocks.
     pub(super) fn look(&mut self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let done = self.reason(now).map_or(Ok(None), |reason| self.sign(now as u32).map(|serial| Some((serial, reason))));
+        let done =
+            self.reason(now).map_or(Ok(None), |reason| self.sign(now as u32).map(|serial| Some((serial, reason))));
         match done {
             Ok(None) => {}
             Ok(Some((serial, reason))) => {

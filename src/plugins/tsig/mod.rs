@@ -46,8 +46,7 @@ impl Plugin for Tsig {
     }
 
     fn query(&self, cx: &mut Context, _: Rest<'_>) -> Step {
-        let is_required =
-            self.types.has(cx.question().record_type) || self.opcodes.has(cx.query.flags.opcode());
+        let is_required = self.types.has(cx.question().record_type) || self.opcodes.has(cx.query.flags.opcode());
         if cx.query.signed.is_none() && !is_required || !self.zones.contains(&cx.question().name) {
             return Step::Next;
         }
@@ -61,9 +60,7 @@ impl Plugin for Tsig {
             }
             Err(Refusal::Malformed) => Response::new(Rcode::FORMERR).into(),
             Err(Refusal::NotAuthentic(seal)) => {
-                tracing::debug!(
-                    "plugin/tsig: {} signed with {} has error {}", cx.peer, signed.tsig.key, seal.error()
-                );
+                tracing::debug!("plugin/tsig: {} signed with {} has error {}", cx.peer, signed.tsig.key, seal.error());
                 cx.set_seal(seal);
                 Response::new(Rcode::NOTAUTH).into()
             }

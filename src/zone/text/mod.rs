@@ -14,8 +14,8 @@ mod write;
 
 use std::{fmt, path::Path};
 
-pub use write::line;
 pub use reader::{Include, Limits, MasterFile, Take, TextRecord};
+pub use write::line;
 
 use crate::wire::{Name, RData, Record, WireError};
 
