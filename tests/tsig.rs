@@ -9,9 +9,10 @@ const KEYS: &str =
     "key \"file.test\" {\n\talgorithm hmac-sha512;\n\tsecret \"c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0\";\n};\n";
 
 fn zone() -> String {
+    let text = "x".repeat(150);
     let names: String =
         (0..20_000).map(|number| format!("host-{number} A 10.0.{}.{}\n", number / 250, number % 250)).collect();
-    format!("$TTL 60\n@ SOA ns host 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nns TXT x\nout CNAME www.other.test.\n{names}")
+    format!("$TTL 60\n@ SOA ns host 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nns TXT x\nlong TXT {text} {text} {text}\nout CNAME www.other.test.\n{names}")
 }
 
 fn launch(block: &str) -> Server {
@@ -90,11 +91,24 @@ fn signed_queries_get_signed_answers() {
 }
 
 #[test]
+fn an_answer_that_does_not_fit_is_cut_and_signed() {
+    let server = primary();
+    let good = format!("hmac-sha256:key.test:{SECRET}");
+    for _ in 0..3 {
+        let text = dig(&server, &good, &["long.example.org", "TXT", "+noedns", "+ignore"]);
+        assert_eq!(outcome(&text), ("NOERROR".to_owned(), "NOERROR".to_owned(), true), "{text}");
+        assert!(text.contains("flags: qr aa tc"), "{text}");
+    }
+    let whole = dig(&server, &good, &["long.example.org", "TXT", "+noedns"]);
+    assert!(outcome(&whole).2 && whole.contains("(TCP)") && whole.contains("ANSWER: 1"), "{whole}");
+}
+
+#[test]
 fn zones_are_for_those_who_have_the_secret() {
     let server = primary();
     let good = format!("hmac-sha256:key.test:{SECRET}");
     let text = dig(&server, &good, &["example.org", "AXFR"]);
-    assert_eq!(outcome(&text).2, true, "{text}");
+    assert!(outcome(&text).2, "{text}");
     assert!(text.contains("XFR size: 20006 records"), "{}", &text[text.len() - 500..]);
     // More messages than one, each with its signature, which dig shows.
     assert!(text.matches("\tTSIG\t").count() > 1);

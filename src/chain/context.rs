@@ -130,9 +130,9 @@ impl Context {
     }
 
     /// Has the answer signed, whoever gives it and wherever it comes from.
-    pub fn set_seal(&mut self, seal: Seal) {
+    pub fn set_seal(&mut self, seal: Arc<Seal>) {
         self.query.room = seal.room();
-        self.seal = Some(Arc::new(seal));
+        self.seal = Some(seal);
     }
 
     /// What signs the answer.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use ring::hmac;
 
 use super::{Algorithm, Keyring, Seal};
@@ -9,7 +11,7 @@ pub enum Refusal {
     /// Its signature is longer than it can be, or too short to say anything (RFC 8945 section 5.2.2.1): FORMERR.
     Malformed,
     /// NOTAUTH, with the error that the seal puts into the answer.
-    NotAuthentic(Seal),
+    NotAuthentic(Arc<Seal>),
 }
 
 impl Keyring {
@@ -18,9 +20,9 @@ impl Keyring {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn verify(&self, query: &SignedMessage, now: u64) -> Result<Seal, Refusal> {
+    pub fn verify(&self, query: &SignedMessage, now: u64) -> Result<Arc<Seal>, Refusal> {
         let tsig = &query.tsig;
-        let refuse = |error, key| Err(Refusal::NotAuthentic(Seal::of(tsig, key, error)));
+        let refuse = |error, key| Err(Refusal::NotAuthentic(Arc::new(Seal::of(tsig, key, error))));
         let Some((secret, algorithm)) = self.secret(&tsig.key).zip(Algorithm::of(&tsig.algorithm)) else {
             return refuse(Tsig::BADKEY, None);
         };
@@ -41,7 +43,7 @@ impl Keyring {
         if tsig.mac.len() < length {
             return refuse(Tsig::BADTRUNC, key);
         }
-        Ok(Seal::of(tsig, key, 0))
+        Ok(Arc::new(Seal::of(tsig, key, 0)))
     }
 }
 

@@ -136,6 +136,6 @@ fn keep(path: &Path, changing: &Changing) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&fresh, path)?;
     // The name too must be on the disk.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(folder)?.sync_all()
 }

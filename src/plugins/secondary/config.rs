@@ -167,7 +167,7 @@ mod tests {
             ("secondary {\ntransfer from ::1\ntsig\n}", "tsig: expected the name of a key"),
             (
                 "secondary {\ntransfer from ::1\ntsig k hmac-sha25\n}",
-                "tsig: unknown algorithm `hmac-sha25`; did you mean `hmac-sha1`?",
+                "tsig: unknown algorithm `hmac-sha25`; did you mean `hmac-sha256`?",
             ),
             ("secondary {\ncatalog\n}", "catalog zones (RFC 9432) are not built into seamark"),
         ] {

@@ -1,6 +1,8 @@
 #![doc = include_str!("README.md")]
 
 mod config;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     chain::{Again, Context, Directive, Plugin, Rest, Sent, Step, ZoneSet},
