@@ -185,7 +185,13 @@ fn clients_change_the_zone_as_rfc_2136_says() {
             "100",
         ),
         ("update add example.org 60 SOA ns host 99 2 3 4 5", "NOERROR", "example.org NS", &["ns2.example.org."], "100"),
-        ("update add host.example.org 60 DS 1 13 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF", "NOTIMP", "host.example.org DS", &[], "100"),
+        (
+            "update add host.example.org 60 DS 1 13 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF",
+            "NOTIMP",
+            "host.example.org DS",
+            &[],
+            "100",
+        ),
         ("update add host.example.net 60 A 192.0.2.1", "NOTZONE", "example.org NS", &["ns2.example.org."], "100"),
         // All or nothing.
         (

@@ -12,7 +12,9 @@ fn zone() -> String {
     let text = "x".repeat(150);
     let names: String =
         (0..20_000).map(|number| format!("host-{number} A 10.0.{}.{}\n", number / 250, number % 250)).collect();
-    format!("$TTL 60\n@ SOA ns host 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nns TXT x\nlong TXT {text} {text} {text}\nout CNAME www.other.test.\n{names}")
+    format!(
+        "$TTL 60\n@ SOA ns host 7 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nns TXT x\nlong TXT {text} {text} {text}\nout CNAME www.other.test.\n{names}"
+    )
 }
 
 fn launch(block: &str) -> Server {
