@@ -27,6 +27,8 @@ pub mod pattern;
 pub mod tls;
 pub mod versions;
 pub mod wire;
+// signatures of whole messages: knows the wire only
+pub mod tsig;
 // floor 1: the machines, and how plugins meet
 pub mod cache;
 pub mod chain;
@@ -38,6 +40,8 @@ pub mod upstream;
 pub mod zone;
 // services of etcd, over the connections of `upstream`
 pub mod etcd;
+// signatures of records
+pub mod dnssec;
 // zones on the chain, for the plugins that serve them
 pub mod authority;
 // floor 2: what an operator can say

@@ -142,6 +142,9 @@ fn metrics_are_those_of_the_readmes() {
             trace localhost:9
             dnstap /nowhere/nobody.sock
             dns64
+            dnssec example.org {{
+                key file {}
+            }}
             acl {{
                 drop type NULL
             }}
@@ -157,6 +160,7 @@ fn metrics_are_those_of_the_readmes() {
         free_port(),
         root().join("examples/cluster").display(),
         upstream.address,
+        root().join("examples/keys/Kexample.org.+013+13485").display(),
         etcd.endpoint(),
         calls.address
     ));

@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("versions", &[]),
     ("pattern", &[]),
     ("expression", &["pattern"]),
-    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions", "expression"]),
+    ("tsig", &["wire"]),
+    ("chain", &["wire", "corefile", "metrics", "tls", "http", "versions", "expression", "tsig"]),
     ("cache", &["wire", "metrics", "versions"]),
     ("rpc", &["wire"]),
     ("upstream", &["wire", "metrics", "tls", "rpc"]),
@@ -24,7 +25,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("tap", &["metrics", "tls"]),
     ("zone", &["wire"]),
-    ("authority", &["wire", "chain", "zone"]),
+    ("dnssec", &["wire", "zone"]),
+    ("authority", &["wire", "chain", "zone", "tsig"]),
     (
         "plugins",
         &[
@@ -45,12 +47,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "template",
             "zone",
             "authority",
+            "tsig",
+            "dnssec",
         ],
     ),
     // Of `kubernetes` only the client: see below.
     ("autoscale", &["metrics", "http", "kubernetes"]),
     // Not `plugins`: it is handed the table of directives.
-    ("server", &["wire", "corefile", "metrics", "tls", "http", "versions", "chain"]),
+    ("server", &["wire", "corefile", "metrics", "tls", "http", "versions", "chain", "tsig"]),
     ("node", &["wire", "metrics"]),
     (
         "commands",

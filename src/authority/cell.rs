@@ -31,7 +31,11 @@ impl ZoneCell {
 
     /// Puts a zone in the place of the one before, or takes it away.
     pub fn replace(&self, zone: Option<Zone>) {
-        let zone = zone.map(Arc::new);
+        self.share(zone.map(Arc::new));
+    }
+
+    /// As [`ZoneCell::replace`], for a zone that stands in several places.
+    pub fn share(&self, zone: Option<Arc<Zone>>) {
         // The old one is given back behind the lock: it may be large.
         let old = std::mem::replace(&mut *self.zone.write().unwrap_or_else(PoisonError::into_inner), zone);
         drop(old);

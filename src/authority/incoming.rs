@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    tsig::{Conversation, Identity, now},
     wire::{Flags, Message, Name, Question, RData, Rcode, Record, RecordType, encode_query, frame_length, message_id},
     zone::{Zone, ZoneError, text::TextRecord},
 };
@@ -35,22 +36,51 @@ pub enum IncomingError {
     /// It sends what is no transfer.
     #[error("{0}")]
     Nonsense(&'static str),
+    /// It does not prove that it has the secret (RFC 8945 section 5.3.1).
+    #[error("its signature is not right")]
+    NotAuthentic,
     /// What it sends is no zone.
     #[error("{0}")]
     Zone(#[from] ZoneError),
 }
 
-/// Asks a primary for the serial of a zone.
+/// What is signed of a question to a primary, and verified of its answer: nothing without an identity.
+struct Signed(Option<Conversation>);
+
+impl Signed {
+    fn new(identity: Option<&Identity>) -> Self {
+        Self(identity.map(Identity::begin))
+    }
+
+    fn sign(&mut self, message: &mut [u8], length: usize) -> usize {
+        self.0.as_mut().map_or(length, |conversation| conversation.sign(message, length, now()))
+    }
+
+    /// Whether a message is verified, or only will be by a later one.
+    fn accept(&mut self, message: &[u8]) -> Result<bool, IncomingError> {
+        let Some(conversation) = &mut self.0 else { return Ok(true) };
+        // Who refuses often has no key to sign it with; nothing of it is believed but that there is nothing.
+        match (conversation.accept(message, now()), Flags::of_message(message).rcode()) {
+            (Some(is_verified), _) => Ok(is_verified),
+            (None, Rcode::NOERROR) => Err(IncomingError::NotAuthentic),
+            (None, refusal) => Err(IncomingError::Refused(refusal)),
+        }
+    }
+}
+
+/// Asks a primary for the serial of a zone, under the name of a key if there is one.
 ///
 /// # Errors
 /// It does not say.
-pub async fn serial(primary: SocketAddr, zone: &Name) -> Result<u32, IncomingError> {
+pub async fn serial(primary: SocketAddr, zone: &Name, identity: Option<&Identity>) -> Result<u32, IncomingError> {
     let any: IpAddr = if primary.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(primary).await?;
     let mut buffer = [0; 1232];
     let id = rand::random();
     let length = encode_query(id, Flags(0), &Question::new(*zone, RecordType::SOA), None, &mut buffer);
+    let mut signed = Signed::new(identity);
+    let length = signed.sign(&mut buffer, length);
     socket.send(&buffer[..length]).await?;
     loop {
         let length = timeout(PATIENCE, socket.recv(&mut buffer)).await.map_err(|_| IncomingError::Late)??;
@@ -58,6 +88,12 @@ pub async fn serial(primary: SocketAddr, zone: &Name) -> Result<u32, IncomingErr
             continue;
         }
         let Ok(message) = Message::parse(&buffer[..length]) else { continue };
+        // Anybody can send a datagram: the right one may still come.
+        match signed.accept(&buffer[..length]) {
+            Ok(true) => {}
+            Ok(false) | Err(IncomingError::NotAuthentic) => continue,
+            Err(error) => return Err(error),
+        }
         if message.flags.rcode() != Rcode::NOERROR {
             return Err(IncomingError::Refused(message.flags.rcode()));
         }
@@ -69,16 +105,18 @@ pub async fn serial(primary: SocketAddr, zone: &Name) -> Result<u32, IncomingErr
     }
 }
 
-/// Takes a whole zone from a primary (RFC 5936).
+/// Takes a whole zone from a primary (RFC 5936), under the name of a key if there is one.
 ///
 /// # Errors
 /// What went wrong; nothing of what came is used then.
-pub async fn transfer(primary: SocketAddr, zone: &Name) -> Result<Zone, IncomingError> {
+pub async fn transfer(primary: SocketAddr, zone: &Name, identity: Option<&Identity>) -> Result<Zone, IncomingError> {
     let late = |_| IncomingError::Late;
     let mut stream = timeout(PATIENCE, TcpStream::connect(primary)).await.map_err(late)??;
-    let mut query = [0; 512];
+    let mut query = [0; 1024];
     let id: u16 = rand::random();
     let length = encode_query(id, Flags(0), &Question::new(*zone, RecordType::AXFR), None, &mut query);
+    let mut signed = Signed::new(identity);
+    let length = signed.sign(&mut query, length);
     stream.write_all(&[&frame_length(&query[..length])[..], &query[..length]].concat()).await?;
     let mut records = Vec::new();
     let mut bytes = Vec::new();
@@ -90,6 +128,7 @@ pub async fn transfer(primary: SocketAddr, zone: &Name) -> Result<Zone, Incoming
         if message.id != id || !message.flags.is_response() {
             return Err(IncomingError::Nonsense("it answers another question"));
         }
+        let is_verified = signed.accept(&bytes)?;
         if message.flags.rcode() != Rcode::NOERROR {
             return Err(IncomingError::Refused(message.flags.rcode()));
         }
@@ -98,6 +137,7 @@ pub async fn transfer(primary: SocketAddr, zone: &Name) -> Result<Zone, Incoming
             // RFC 5936 section 2.2: the SOA stands at the start and at the end.
             match (records.is_empty(), is_soa) {
                 (true, false) => return Err(IncomingError::Nonsense("its answer does not begin with the SOA")),
+                (false, true) if !is_verified => return Err(IncomingError::NotAuthentic),
                 (false, true) => return Ok(Zone::of_records(*zone, records)?),
                 _ => records.push(plain(record)),
             }

@@ -9,7 +9,10 @@
 //!   Refresh           who fetches an entry again, one at a time    refresh.rs
 //!   Flights           equal questions share one answer             flight.rs
 //! ```
+//!
+//! [`Bounded`] is for those who keep something else than answers.
 
+mod bounded;
 mod classify;
 mod entry;
 mod flight;
@@ -21,6 +24,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use bounded::Bounded;
 pub use classify::{Class, Limits, Storable, classify};
 pub use entry::{Age, Entry};
 pub use flight::{Boarding, Flights};

@@ -2,6 +2,7 @@ use std::{any::Any, net::SocketAddr, sync::Arc, time::Instant};
 
 use super::labels::Note;
 use crate::{
+    tsig::Seal,
     versions::Seen,
     wire::{Query, Question},
 };
@@ -25,6 +26,8 @@ pub struct Context {
     pub place: Place,
     /// What the plugin that answered has read, for [`super::Plugin::again`].
     pub seen: Seen,
+    /// What signs the answer, or says in it why the query's signature is not believed.
+    seal: Option<Arc<Seal>>,
     /// How many plugins of the chain the query has passed: those hear of the response and of its leaving.
     pub(super) passed: usize,
     /// How many questions of our own this one is below the client's.
@@ -99,6 +102,7 @@ impl Context {
             start,
             place: Place::default(),
             seen: Seen::default(),
+            seal: None,
             passed: 0,
             depth: 0,
             upstream: None,
@@ -126,6 +130,17 @@ impl Context {
     /// The upstream whose answer this query gets, once it is there.
     pub const fn upstream(&self) -> Option<SocketAddr> {
         self.upstream
+    }
+
+    /// Has the answer signed, whoever gives it and wherever it comes from.
+    pub fn set_seal(&mut self, seal: Arc<Seal>) {
+        self.query.room = seal.room();
+        self.seal = Some(seal);
+    }
+
+    /// What signs the answer.
+    pub const fn seal(&self) -> Option<&Arc<Seal>> {
+        self.seal.as_ref()
     }
 
     /// Notes a label of this query that only shows on the way. Ask [`super::Labels::are_enabled`] first: nobody may want it.
@@ -166,6 +181,7 @@ impl Context {
             notes: None,
             memory: Vec::new(),
             seen: Seen::default(),
+            seal: None,
             ..self
         }
     }

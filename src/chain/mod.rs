@@ -61,6 +61,11 @@ pub trait Plugin: Send + Sync + 'static {
     /// The directive's name, as logs and the `plugin` label write it.
     fn name(&self) -> &'static str;
 
+    /// Whether it answers updates (RFC 2136), and lets none pass.
+    fn takes_updates(&self) -> bool {
+        false
+    }
+
     /// The query on its way in.
     fn query(&self, _cx: &mut Context, _rest: Rest<'_>) -> Step {
         Step::Next

@@ -48,6 +48,11 @@ impl Chain {
         self.links.iter().map(|plugin| plugin.name())
     }
 
+    /// Whether there is one that changes zones as clients ask for it (RFC 2136).
+    pub fn takes_updates(&self) -> bool {
+        self.links.iter().any(|plugin| plugin.takes_updates())
+    }
+
     /// How many plugins there are.
     pub fn len(&self) -> usize {
         self.links.len()

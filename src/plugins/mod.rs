@@ -11,7 +11,9 @@ pub mod cancel;
 pub mod chaos;
 pub mod debug;
 pub mod dns64;
+pub mod dnssec;
 pub mod dnstap;
+pub mod dynupdate;
 pub mod erratic;
 pub mod errors;
 pub mod etcd;
@@ -46,12 +48,14 @@ pub mod rewrite;
 pub mod root;
 pub mod secondary;
 pub mod shed;
+pub mod sign;
 pub mod siit;
 pub mod template;
 pub mod timeouts;
 pub mod tls;
 pub mod trace;
 pub mod transfer;
+pub mod tsig;
 pub mod view;
 pub mod whoami;
 
@@ -92,18 +96,22 @@ pub const DIRECTIVES: &[Directive] = &[
     any::DIRECTIVE,          // before anybody makes a long answer
     chaos::DIRECTIVE,        // names of this server itself
     loadbalance::DIRECTIVE,  // shuffles hits of the cache too
+    tsig::DIRECTIVE,         // who must prove who he is gets nothing from those below before
     rewrite::DIRECTIVE,      // answers are kept under the question that is in force
     autopath::DIRECTIVE,     // its answers are one client's: the cache below keeps the names of the list instead
     acl::DIRECTIVE,          // who may not ask gets nothing from the cache either
     cache::DIRECTIVE,        // keeps what those below answer
     header::DIRECTIVE,       // its flags are kept by the cache
+    dnssec::DIRECTIVE,       // its signatures are kept by the cache
     tls::DIRECTIVE,          // only sets who we are
     minimal::DIRECTIVE,      // its short answers are kept by the cache
     template::DIRECTIVE,     // answers by rule go before answers by data
     transfer::DIRECTIVE,     // asks those below for whole zones
+    dynupdate::DIRECTIVE,    // its zones are nobody else's
     hosts::DIRECTIVE,        // an operator's own names go before the cluster's
     k8s_external::DIRECTIVE, // names and addresses outside of the cluster, before those inside
     kubernetes::DIRECTIVE,   // the cluster's names go before the world's
+    sign::DIRECTIVE,         // no query meets it; before `file`, which reads what it writes
     file::DIRECTIVE,         // names by hand go before the world's
     auto::DIRECTIVE,         // as file
     secondary::DIRECTIVE,    // as file

@@ -18,12 +18,6 @@ const ABSENT: &[(&str, &str)] = &[
         "let Nomad register its services with Consul, and write `forward ZONE` with the address of Consul's DNS (port 8600) in \
          its place",
     ),
-    // Who asks.
-    ("tsig", "`transfer { to ADDRESS }` and `acl` let addresses in"),
-    // What is in zones.
-    ("dnssec", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
-    ("sign", "sign the zone beforehand, with `dnssec-signzone` or the like, and serve what that writes with `file`"),
-    ("dynupdate", "change the zone file from outside: `file` reads it again, and `transfer` tells the secondaries"),
 ];
 
 /// What to write instead of a directive that is left out for good.

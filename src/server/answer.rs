@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     chain::{Context, Outcome, Parked, Sent, Transport},
+    tsig::{self, Seal},
     versions::Seen,
     wire::{
-        Body, Edns, Failure, Flags, Following, MAX_MESSAGE, Query, Rcode, Reject, Response, encode, encode_reject,
-        spare,
+        Body, Edns, Failure, Flags, Following, MAX_MESSAGE, Opcode, Query, Rcode, Reject, Rejected, Response, encode,
+        encode_reject, spare,
     },
 };
 
@@ -34,14 +35,32 @@ pub(crate) enum Handled {
 pub(crate) struct Series {
     query: Query,
     following: Following,
+    seal: Option<Chained>,
+}
+
+/// What signs the messages of an answer, and the signature of the last one.
+struct Chained {
+    seal: Arc<Seal>,
+    last: Vec<u8>,
+}
+
+impl Chained {
+    fn of(cx: &Context) -> Option<Self> {
+        cx.seal().map(|seal| Self { seal: Arc::clone(seal), last: Vec::new() })
+    }
+
+    fn apply(&mut self, out: &mut [u8], length: usize) -> usize {
+        self.seal.apply(out, length, tsig::now(), &mut self.last)
+    }
 }
 
 impl Series {
     /// Writes the next message; gives its length.
-    pub(crate) fn write_next(&self, out: &mut [u8]) -> Option<usize> {
+    pub(crate) fn write_next(&mut self, out: &mut [u8]) -> Option<usize> {
         let body = Body::Records(self.following.next_message()?);
         let response = Response { authoritative: true, body, ..Response::new(Rcode::NOERROR) };
-        Some(encode(&self.query, &response, MAX_MESSAGE, out))
+        let length = encode(&self.query, &response, MAX_MESSAGE, out);
+        Some(self.seal.as_mut().map_or(length, |seal| seal.apply(out, length)))
     }
 }
 
@@ -95,6 +114,15 @@ pub(crate) fn handle(
     }
     let mut query = match Query::parse(message) {
         Ok(query) => query,
+        Err(Reject::Reply(rejected)) if rejected.flags.opcode() == Opcode::UPDATE => {
+            match updating(site, &arrival, message) {
+                Ok(query) => query,
+                Err(rcode) => {
+                    let reject = Reject::Reply(Rejected { rcode, ..rejected });
+                    return refuse_message(site.refusals(), reject, out);
+                }
+            }
+        }
         Err(reject) => return refuse_message(site.refusals(), reject, out),
     };
     let Arrival { listener, peer, local, transport, now, tlvs } = arrival;
@@ -115,7 +143,8 @@ pub(crate) fn handle(
     cx.place = target.place;
     match target.chain.walk(&mut cx) {
         Outcome::Answered(mut response) => {
-            let length = write(target, &cx, &response, out);
+            let mut seal = Chained::of(&cx);
+            let length = write(target, &cx, &response, seal.as_mut(), out);
             if let Memory::Wanted(hash) = memory {
                 let sent = Sent { response: &response, size: length, flags: Flags::of_message(out), now };
                 if let Some(terms) = target.chain.again(&cx, &sent) {
@@ -125,7 +154,7 @@ pub(crate) fn handle(
             spare::give_back(&mut response);
             match response.following {
                 None => Handled::Reply(length),
-                Some(following) => Handled::Series(length, Box::new(Series { query: cx.query, following })),
+                Some(following) => Handled::Series(length, Box::new(Series { query: cx.query, following, seal })),
             }
         }
         Outcome::Dropped => Handled::Nothing,
@@ -134,7 +163,7 @@ pub(crate) fn handle(
             None => {
                 let cause = Failure::Server("too many queries are waiting".into());
                 let response = Response::failure(Rcode::SERVFAIL, cause);
-                Handled::Reply(write(target, &cx, &response, out))
+                Handled::Reply(write(target, &cx, &response, Chained::of(&cx).as_mut(), out))
             }
         },
     }
@@ -147,7 +176,7 @@ impl Job {
         let response = self.parked.finish(&mut self.cx).await;
         let target = Target { chain, place: self.cx.place, view: None };
         let bytes = DRAFT.with_borrow_mut(|draft| {
-            let length = write(&target, &self.cx, &response, draft);
+            let length = write(&target, &self.cx, &response, Chained::of(&self.cx).as_mut(), draft);
             draft[..length].to_vec()
         });
         drop(self.site);
@@ -155,8 +184,30 @@ impl Job {
     }
 }
 
-fn write(target: &Target, cx: &Context, response: &Response, out: &mut [u8]) -> usize {
-    let size = encode(&cx.query, response, cx.limit(), out);
+/// An update, if the block of its zone has a plugin that takes updates: no other must say that it was made.
+fn updating(site: &Arc<Site>, arrival: &Arrival<'_>, message: &[u8]) -> Result<Query, Rcode> {
+    let Arrival { listener, peer, local, transport, now, tlvs } = *arrival;
+    let query = Query::parse_update(message).map_err(|_| Rcode::FORMERR);
+    // Before anything is said about its form: whether there are updates here at all.
+    if !site.takes_updates(listener) {
+        return Err(Rcode::NOTIMP);
+    }
+    let mut cx = Context::new(query?, peer, local, transport, now);
+    cx.place.listener = listener as u16;
+    cx.tlvs = tlvs.cloned();
+    match site.target(&cx) {
+        Some(target) if target.chain.takes_updates() => Ok(cx.query),
+        Some(_) => Err(Rcode::NOTIMP),
+        // No block of ours: refused as any query.
+        None => Ok(cx.query),
+    }
+}
+
+fn write(target: &Target, cx: &Context, response: &Response, seal: Option<&mut Chained>, out: &mut [u8]) -> usize {
+    let mut size = encode(&cx.query, response, cx.limit(), out);
+    if let Some(seal) = seal {
+        size = seal.apply(out, size);
+    }
     let flags = Flags::of_message(out);
     target.chain.sent(cx, &Sent { response, size, flags, now: Instant::now() });
     size

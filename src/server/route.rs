@@ -31,6 +31,8 @@ pub(crate) struct Routes {
     depths: u128,
     /// Some block has a plugin that answers classes other than IN.
     any_class: bool,
+    /// Some block has a plugin that takes updates.
+    takes_updates: bool,
     /// Some block has a view: where a query goes depends on more than its octets.
     any_view: bool,
 }
@@ -40,12 +42,18 @@ impl Routes {
     pub(crate) fn add(&mut self, zone: &Name, target: Target) -> bool {
         self.depths |= 1 << zone.label_count();
         self.any_class |= target.chain.names().any(|name| matches!(name, "chaos" | "forward"));
+        self.takes_updates |= target.chain.takes_updates();
         self.any_view |= target.view.is_some();
         let targets = self.targets.entry(zone.to_lowercase().wire().into()).or_default();
         let name = |target: &Target| target.view.as_ref().map(|view| view.name.clone());
         let is_new = targets.iter().all(|known| name(known) != name(&target));
         targets.push(target);
         is_new
+    }
+
+    /// Whether updates are taken at all here.
+    pub(crate) const fn takes_updates(&self) -> bool {
+        self.takes_updates
     }
 
     /// Whether a class is answered at all here.

@@ -206,6 +206,11 @@ impl Site {
         routes.find(cx).filter(|target| !target.chain.is_empty())
     }
 
+    /// Whether some block of a listener takes updates.
+    pub(crate) fn takes_updates(&self, listener: usize) -> bool {
+        self.routes[listener].takes_updates()
+    }
+
     /// Whether equal queries to a listener go to the same block, whoever asks.
     pub(crate) fn is_same_for_all(&self, listener: usize) -> bool {
         self.routes[listener].is_same_for_all()

@@ -125,7 +125,7 @@ pub(super) async fn exchange(
                     break;
                 }
             }
-            Handled::Series(length, series) => {
+            Handled::Series(length, mut series) => {
                 if answers.send(out[..length].to_vec()).await.is_err() {
                     break;
                 }

@@ -21,11 +21,11 @@ const REMEMBERED: usize = 48;
 /// Writes the answer to `query` into `out` and gives its length, at most `limit` octets.
 ///
 /// If the records do not fit, whole records are left out from the end and TC is set (RFC 2181 section 9).
-/// `limit` is taken as at least 512; `out` must be as long as `limit`.
+/// `limit` is taken as at least 512; `out` must be as long as `limit`. What the query wants free is left free.
 pub fn encode(query: &Query, response: &Response, limit: usize, out: &mut [u8]) -> usize {
-    let limit = limit.clamp(512, MAX_MESSAGE).min(out.len());
+    let limit = limit.clamp(512, MAX_MESSAGE).min(out.len()).saturating_sub(usize::from(query.room));
     let mut opt = Opt::of(query, response);
-    let mut writer = Writer::new(out, limit - opt.bytes.len());
+    let mut writer = Writer::new(out, limit.saturating_sub(opt.bytes.len()));
     writer.question(&query.question);
     let (counts, complete) = match &response.body {
         Body::Records(records) => writer.records([&records.answer, &records.authority, &records.additional]),
@@ -91,6 +91,11 @@ pub const fn octets(value: u16) -> [u8; 2] {
 /// A number of thirty-two bits in network order.
 pub const fn long_octets(value: u32) -> [u8; 4] {
     value.to_be_bytes()
+}
+
+/// The number that two octets in network order are.
+pub const fn octets_of_short(octets: [u8; 2]) -> u16 {
+    u16::from_be_bytes(octets)
 }
 
 /// The number that four octets in network order are.

@@ -63,6 +63,10 @@ fn section(reader: &mut Reader<'_>, count: u16, edns: &mut Option<Edns>) -> Resu
 }
 
 impl RData {
+    pub(super) fn read(message: &[u8], head: &RecordHead<'_>) -> Result<Self, WireError> {
+        rdata(message, head)
+    }
+
     /// Record data from its uncompressed wire form.
     ///
     /// # Errors
@@ -231,6 +235,14 @@ impl<'a> Reader<'a> {
         let [length] = self.array::<1>()?;
         self.at += usize::from(length);
         if self.at <= self.bytes.len() { Ok(()) } else { Err(WireError::Short) }
+    }
+
+    /// Octets behind their length.
+    pub(super) fn counted(&mut self) -> Result<&'a [u8], WireError> {
+        let length = usize::from(self.u16()?);
+        let octets = self.bytes.get(self.at..self.at + length).ok_or(WireError::Short)?;
+        self.at += length;
+        Ok(octets)
     }
 
     pub(super) fn u16(&mut self) -> Result<u16, WireError> {

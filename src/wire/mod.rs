@@ -18,7 +18,9 @@ mod rename;
 mod repeat;
 mod response;
 pub mod spare;
+mod tsig;
 mod types;
+mod update;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,7 @@ mod tests;
 pub use edns::{Ede, Edns, Options};
 pub use encode::{
     MAX_MESSAGE, encode, encode_query, encode_reject, frame_length, framed_length, long_octets, message_id, octets,
-    octets_of_long, take_frame,
+    octets_of_long, octets_of_short, take_frame,
 };
 pub use error::WireError;
 pub use message::Message;
@@ -37,4 +39,6 @@ pub use query::{Flags, Query, Question, Reject, Rejected};
 pub use record::{NameRef, Owner, Prefix, RData, Record, Section, Soa};
 pub use repeat::Repeat;
 pub use response::{Body, Failure, Following, Kind, Origin, Records, Response};
-pub use types::{Class, Opcode, Rcode, RecordType};
+pub use tsig::{SignedMessage, Tsig, six_octets};
+pub use types::{Class, Opcode, Rcode, RecordType, lower_names, type_bitmap};
+pub use update::{Update, Wish, is_same_data};

@@ -1,4 +1,4 @@
-use super::{Class, Edns, Name, Opcode, Rcode, RecordType, WireError, message::Reader};
+use super::{Class, Edns, Name, Opcode, Rcode, RecordType, SignedMessage, Update, WireError, message::Reader};
 
 /// The second sixteen bits of a message (RFC 1035 section 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +86,12 @@ pub struct Query {
     pub size: usize,
     /// Whether the answer is to be padded: the query was, and both are encrypted (RFC 7830 section 4).
     pub pads: bool,
+    /// Its signature, and what was signed; it is for plugins to say whether it holds.
+    pub signed: Option<Box<SignedMessage>>,
+    /// What a zone is to become, if the message asks for that.
+    pub update: Option<Box<Update>>,
+    /// Octets to be left free at the end of the answer, for its own signature.
+    pub room: u16,
 }
 
 /// Why a message did not become a query.
@@ -111,7 +117,19 @@ pub struct Rejected {
 impl Query {
     /// A query that this server makes itself.
     pub const fn internal(question: Question) -> Self {
-        Self { id: 0, flags: Flags(Flags::RD), question, edns: None, serial: None, size: 0, pads: false }
+        let flags = Flags(Flags::RD);
+        Self {
+            id: 0,
+            flags,
+            question,
+            edns: None,
+            serial: None,
+            size: 0,
+            pads: false,
+            signed: None,
+            update: None,
+            room: 0,
+        }
     }
 
     /// Reads a query; the rules for what is taken are those of CoreDNS's DNS library.
@@ -135,9 +153,10 @@ impl Query {
         }
         let mut reader = Reader::at(message, 12);
         let question = read_question(&mut reader).map_err(|_| reject(Rcode::FORMERR))?;
-        let records = answers + authorities + additionals;
-        let (edns, serial) = read_records(&mut reader, records, &question).map_err(|_| reject(Rcode::FORMERR))?;
-        Ok(Self { id, flags, question, edns, serial, size: message.len(), pads: false })
+        let counts = [answers + authorities, additionals];
+        let Extras { edns, serial, signed } =
+            read_records(&mut reader, counts, &question).map_err(|_| reject(Rcode::FORMERR))?;
+        Ok(Self { id, flags, question, edns, serial, size: message.len(), pads: false, signed, update: None, room: 0 })
     }
 
     /// The largest answer over UDP, in octets (RFC 6891 section 6.2.5: at least 512).
@@ -164,27 +183,43 @@ fn read_question(reader: &mut Reader<'_>) -> Result<Question, WireError> {
     Ok(Question { name, record_type, class })
 }
 
-/// The OPT record among the records behind the question, and the serial of an SOA if the question is IXFR. More records
-/// announced than there are is tolerated, half a record is not.
+/// What the records behind the question say.
+#[derive(Default)]
+struct Extras {
+    edns: Option<Edns>,
+    serial: Option<u32>,
+    signed: Option<Box<SignedMessage>>,
+}
+
+/// The OPT record among the records behind the question, the serial of an SOA if the question is IXFR, and the signature.
+/// More records announced than there are is tolerated, half a record is not.
 fn read_records(
     reader: &mut Reader<'_>,
-    records: u16,
+    [before, additionals]: [u16; 2],
     question: &Question,
-) -> Result<(Option<Edns>, Option<u32>), WireError> {
-    let (mut edns, mut serial) = (None, None);
-    for _ in 0..records {
+) -> Result<Extras, WireError> {
+    let mut extras = Extras::default();
+    for index in 0..before + additionals {
         if reader.is_at_end() {
             break;
         }
+        let start = reader.position();
         let head = reader.record_head()?;
-        if head.record_type == RecordType::OPT && edns.is_none() {
-            edns = Some(Edns::from_record(head.class.0, head.ttl, head.data));
+        if head.record_type == RecordType::OPT && extras.edns.is_none() {
+            extras.edns = Some(Edns::from_record(head.class.0, head.ttl, head.data));
         }
         if head.record_type == RecordType::SOA && question.record_type == RecordType::IXFR {
             let mut reader = Reader::at(reader.message(), head.data_at);
             _ = (reader.name()?, reader.name()?);
-            serial = Some(reader.u32()?);
+            extras.serial = Some(reader.u32()?);
+        }
+        if head.record_type == RecordType::TSIG {
+            // RFC 8945 section 5.1: only the last of the additional records may be one.
+            if additionals == 0 || index + 1 != before + additionals {
+                return Err(WireError::RData);
+            }
+            extras.signed = Some(Box::new(SignedMessage::of(reader.message(), start, &head)?));
         }
     }
-    Ok((edns, serial))
+    Ok(extras)
 }

@@ -82,3 +82,49 @@ code! {
     Opcode, "OPCODE",
     QUERY = 0, "QUERY"; IQUERY = 1, "IQUERY"; STATUS = 2, "STATUS"; NOTIFY = 4, "NOTIFY"; UPDATE = 5, "UPDATE";
 }
+
+/// Writes types as the bitmap of NSEC and its like (RFC 4034 section 4.1.2).
+pub fn type_bitmap(types: &mut [RecordType], out: &mut Vec<u8>) {
+    types.sort_unstable();
+    for window in types.chunk_by(|one, other| one.0 >> 8 == other.0 >> 8) {
+        let mut bitmap = [0u8; 32];
+        window.iter().for_each(|kind| bitmap[usize::from(kind.0 & 0xFF) / 8] |= 0x80 >> (kind.0 & 7));
+        let length = bitmap.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+        out.extend([(window[0].0 >> 8) as u8, length as u8]);
+        out.extend_from_slice(&bitmap[..length]);
+    }
+}
+
+/// Puts the names in data of the types of RFC 4034 section 6.2 into small letters, as amended by RFC 6840 section 5.1.
+pub fn lower_names(record_type: RecordType, data: &mut [u8]) {
+    use RecordType as T;
+    // Octets in front of the names, and how many names there are.
+    let (skip, names) = match record_type {
+        T::NS | T::MD | T::MF | T::CNAME | T::MB | T::MG | T::MR | T::PTR | T::DNAME => (0, 1),
+        T::SOA | T::MINFO | T::RP => (0, 2),
+        T::MX | T::AFSDB | T::RT | T::KX => (2, 1),
+        T::PX => (2, 2),
+        T::SRV => (6, 1),
+        T::NAPTR => (texts_end(data, 4, 3), 1),
+        _ => return,
+    };
+    let mut at = skip;
+    for _ in 0..names {
+        while let Some(&length) = data.get(at) {
+            let end = (at + 1 + usize::from(length)).min(data.len());
+            data[at + 1..end].make_ascii_lowercase();
+            at = end;
+            if length == 0 {
+                break;
+            }
+        }
+    }
+}
+
+/// Where so many character strings end that begin at `at`.
+fn texts_end(data: &[u8], mut at: usize, count: usize) -> usize {
+    for _ in 0..count {
+        at += 1 + data.get(at).map_or(0, |&length| usize::from(length));
+    }
+    at
+}

@@ -76,6 +76,14 @@ pub fn load(file: &Path, text: &[u8], origin: Name) -> Result<Zone, TextError> {
     draft.finish().map_err(|error| TextError::of_file(file, error.to_string()))
 }
 
+/// Reads a zone from a master file, and from those that it includes. Blocks.
+///
+/// # Errors
+/// What is wrong with the file, and where.
+pub fn read(file: &Path, origin: Name) -> Result<Zone, TextError> {
+    load(file, &contents(file)?, origin)
+}
+
 /// The text of a file that nobody wrote to meanwhile.
 fn steady(file: &Path) -> io::Result<Vec<u8>> {
     for _ in 0..ATTEMPTS {

@@ -5,10 +5,12 @@
 //! load.rs   records of a file → Zone
 //! tree.rs   Zone: names in canonical order, with their record sets
 //! lookup.rs a question → the sections of an answer: aliases, cuts, wildcards, denials
+//! change.rs updates (RFC 2136): what must be so, what becomes of it
 //! ```
 //!
 //! It has never heard of a Corefile; `file`, `auto` and `secondary` drive it.
 
+mod change;
 mod key;
 mod load;
 mod lookup;
@@ -17,6 +19,7 @@ mod tests;
 pub mod text;
 mod tree;
 
-pub use load::{Extent, Signature, contents, load, signature};
+pub use change::{Changing, is_changeable, is_of_records};
+pub use load::{Extent, Signature, contents, load, read, signature};
 pub use lookup::{Found, Outcome};
 pub use tree::{AllRecords, Zone, ZoneError};

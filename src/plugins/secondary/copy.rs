@@ -7,6 +7,7 @@ use tokio::{
 
 use crate::{
     authority::{IncomingError, ZoneCell, serial, transfer},
+    tsig::Identity,
     wire::Soa,
 };
 
@@ -20,6 +21,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 pub(super) struct Copy {
     pub(super) cell: Arc<ZoneCell>,
     pub(super) primaries: Vec<SocketAddr>,
+    /// Under whose name they are asked.
+    pub(super) identity: Option<Identity>,
     /// Rings when a primary says that there is something new.
     pub(super) news: Arc<Notify>,
 }
@@ -69,7 +72,7 @@ impl Copy {
     /// Takes the zone from the first primary that gives it.
     async fn taken(&self) -> bool {
         for primary in &self.primaries {
-            match transfer(*primary, self.cell.origin()).await {
+            match transfer(*primary, self.cell.origin(), self.identity.as_ref()).await {
                 Ok(zone) => {
                     let serial = zone.soa().serial;
                     tracing::info!(
@@ -89,7 +92,7 @@ impl Copy {
     async fn refreshed(&self) -> bool {
         let Some(known) = self.cell.zone().map(|zone| zone.soa().serial) else { return false };
         for primary in &self.primaries {
-            match serial(*primary, self.cell.origin()).await {
+            match serial(*primary, self.cell.origin(), self.identity.as_ref()).await {
                 Ok(theirs) if is_newer(theirs, known) => return self.taken().await,
                 Ok(_) => return true,
                 Err(error) => self.complain(*primary, &error),

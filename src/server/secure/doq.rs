@@ -84,7 +84,7 @@ async fn exchange(connection: &Connection, mut to: SendStream, mut from: RecvStr
     };
     let sent = match visitor.ask(&message).await {
         Said::One(answer) => send(&mut to, &answer, patience.write).await,
-        Said::Many(first, series) => {
+        Said::Many(first, mut series) => {
             let mut sent = send(&mut to, &first, patience.write).await;
             let mut out = vec![0; MAX_MESSAGE];
             while sent {

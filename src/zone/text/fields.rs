@@ -13,7 +13,7 @@ use super::{
     scan::{Place, Word},
     types::{ALGORITHMS, CERTIFICATES, Field, fields},
 };
-use crate::wire::{Name, NameError, RData, RecordType, long_octets, octets};
+use crate::wire::{Name, NameError, RData, RecordType, long_octets, octets, type_bitmap};
 
 /// The words of an entry, read from left to right.
 pub(super) struct Words<'w, 'a> {
@@ -268,14 +268,7 @@ fn base32(word: &Word<'_>) -> Result<Vec<u8>, Fault> {
 
 fn types(words: &mut Words<'_, '_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut types = words.rest().map(type_of).collect::<Result<Vec<_>, _>>()?;
-    types.sort_unstable();
-    for window in types.chunk_by(|one, other| one.0 >> 8 == other.0 >> 8) {
-        let mut bitmap = [0u8; 32];
-        window.iter().for_each(|kind| bitmap[usize::from(kind.0 & 0xFF) / 8] |= 0x80 >> (kind.0 & 7));
-        let length = bitmap.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
-        out.extend([(window[0].0 >> 8) as u8, length as u8]);
-        out.extend_from_slice(&bitmap[..length]);
-    }
+    type_bitmap(&mut types, out);
     Ok(())
 }
 

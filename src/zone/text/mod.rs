@@ -10,10 +10,12 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod types;
+mod write;
 
 use std::{fmt, path::Path};
 
 pub use reader::{Include, Limits, MasterFile, Take, TextRecord};
+pub use write::line;
 
 use crate::wire::{Name, RData, Record, WireError};
 
