@@ -21,9 +21,8 @@ impl Repeat {
         }
         let packet = Packet::parse(answer).ok()?;
         let entries = packet.entries();
-        let is_address = |entry: &&Entry| {
-            entry.section == 0 && matches!(entry.record_type, RecordType::A | RecordType::AAAA)
-        };
+        let is_address =
+            |entry: &&Entry| entry.section == 0 && matches!(entry.record_type, RecordType::A | RecordType::AAAA);
         let changes = aging || shuffle && entries.iter().filter(is_address).count() > 1;
         let query = query.get(2..)?;
         Some(Self {
