@@ -403,8 +403,8 @@ mod tests {
         for _ in 0..100 {
             given += queries.iter().filter(|query| ask(&mut memo, 1, now, query, |_| {}).is_some()).count();
         }
-        // Two rounds to learn them, and one walk in 200.
-        assert!(given > 95_000, "{given} of 100,000");
+        // Two rounds to learn them, one walk in 200, and a row or two that have more names than room.
+        assert!(given > 90_000, "{given} of 100,000");
     }
 
     #[test]

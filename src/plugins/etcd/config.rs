@@ -197,7 +197,7 @@ mod tests {
             ("etcd {\nmax-lease-ttl 1y\n}", format!("max-lease-ttl: {ttl} `1y`")),
             ("etcd {\nmax-lease-ttl 4294967296\n}", format!("max-lease-ttl: {ttl} `4294967296`")),
             ("etcd {\nno_apex_fallback x\n}", "no_apex_fallback: unexpected argument `x`".to_owned()),
-            ("etcd {\npaht x\n}", "paht: unknown property `paht`; did you mean `path`?".to_owned()),
+            ("etcd {\npaht x\n}", "unknown property `paht`; did you mean `path`?".to_owned()),
             ("etcd\netcd", "may stand only once in a server block".to_owned()),
         ] {
             assert_eq!(read(text).err(), Some(message), "{text}");

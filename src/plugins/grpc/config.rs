@@ -258,7 +258,7 @@ mod tests {
                 "grpc . ::1 {\npolicy least\n}",
                 "policy: unknown policy `least`; expected one of: random, round_robin, sequential",
             ),
-            ("grpc . ::1 {\nexpect a.test\n}", "expect: unknown property `expect`; did you mean `except`?"),
+            ("grpc . ::1 {\nexpect a.test\n}", "unknown property `expect`; did you mean `except`?"),
             ("grpc . ::1\ngrpc a.test ::2", "may stand only once in a server block"),
         ] {
             assert_eq!(read(text).err().as_deref(), Some(message), "{text}");
