@@ -51,13 +51,16 @@ fn members_and_clients_show_certificates() {
     }
     for (tls, reason) in [
         (format!("{client} {key} {}", file("stranger.pem")), "certificate signed by unknown authority"),
-        // TLS 1.3: whether a certificate is missing shows behind the handshake.
-        (file("ca.pem"), "BadCertificate"),
+        // TLS 1.3: whether a certificate is missing shows behind the handshake, and the end of the connection may overtake
+        // the alert.
+        (file("ca.pem"), "BadCertificate|onnection reset|roken pipe|losed"),
     ] {
         let (server, _) = server(&format!("endpoint {endpoint}\n tls {tls}"));
         assert_eq!(server.ask("www.a.test. A").status, "SERVFAIL");
         eventually(reason, PATIENCE, || {
-            server.log().lines().any(|line| line.contains(&endpoint) && line.contains(reason))
+            let log = server.log();
+            let mut lines = log.lines().filter(|line| line.contains(&endpoint));
+            lines.any(|line| reason.split('|').any(|reason| line.contains(reason)))
         });
     }
     drop(etcd);
