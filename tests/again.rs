@@ -72,6 +72,8 @@ fn the_same_question_has_the_same_answer_and_is_counted() {
         assert_eq!(more, [TIMES as f64; 6], "{question}");
     }
     assert_eq!(upstream.asked(), 1);
+    let [answers, octets] = ["answers", "bytes"].map(|what| metric(metrics, &format!("seamark_remembered_{what}")));
+    assert!(answers >= 1. && octets >= 100. * answers, "{answers} answers are kept, of {octets} octets");
     _ = fs::remove_dir_all(objects);
 }
 

@@ -112,5 +112,6 @@ fn pprof_reads_a_profile() {
     let output = Command::new("go").args(["tool", "pprof", "-top", "-cum"]).arg(path).output().expect("go is needed");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("Type: cpu"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("seamark::server::"), "{text}");
+    // Programs with line tables only have names without modules.
+    assert!(["seamark::server::", "take_batch"].iter().any(|name| text.contains(name)), "{text}");
 }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Bounds, Mirror,
-    found::{Finder, Found, Missing},
+    found::{Finder, Found, LOOKED, Missing},
     service::Host,
 };
 use crate::wire::{Name, NameRef, Prefix, RData, Record, RecordType, Soa};
@@ -85,7 +85,8 @@ pub fn soa(mirror: &Mirror, above: usize) -> Record {
 /// Answers a question for a name of a zone.
 pub fn answer(mirror: &Mirror, policy: &Policy, zone: &Name, name: &Name, kind: RecordType, now: Instant) -> Answer {
     let records = mirror.records();
-    let finder = Finder { root: &mirror.root, records: &records, bounds: policy.leases, now };
+    let finder =
+        Finder { root: &mirror.root, records: &records, bounds: policy.leases, now, budget: Cell::new(LOOKED) };
     let answering = Answering { finder, policy, zone, names: Cell::new(0) };
     let is_apex = name == zone;
     let only = |answer| (answer, Vec::new());

@@ -155,8 +155,11 @@ async fn connect(endpoint: &Endpoint, source: &Source) -> io::Result<(Line, Driv
         Err(_) => tokio::net::lookup_host((host.as_str(), *port)).await?.collect(),
     };
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    // An address that is silent must leave time for the others.
+    let patience = PATIENCE / (addresses.len() as u32 + 1);
     for address in addresses {
-        match upstream::connect(address, tls.clone()).await {
+        let connecting = timeout(patience, upstream::connect(address, tls.clone())).await;
+        match connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => return Line::open(stream, tls.is_some(), &endpoint.authority()).await,
             Err(error) => failure = error,
         }

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 use super::{
     key::Root,
@@ -12,6 +12,9 @@ use crate::wire::{Name, RecordType};
 const TTL: u32 = 300;
 /// The priority of services that have none.
 const PRIORITY: i64 = 10;
+
+/// The most keys that are looked at for one question: a wildcard is compared with all keys below it.
+pub(super) const LOOKED: usize = 20_000;
 
 /// A service that answers a question.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,8 @@ pub(super) struct Finder<'a> {
     pub(super) records: &'a Records,
     pub(super) bounds: Bounds,
     pub(super) now: Instant,
+    /// How many more keys may be looked at for this question.
+    pub(super) budget: Cell<usize>,
 }
 
 impl<'a> Finder<'a> {
@@ -65,6 +70,10 @@ impl<'a> Finder<'a> {
             own = Some((&**key, entry));
         }
         let below = own.is_none().then_some(entries).into_iter().flatten();
+        let below = below.take_while(|_| {
+            self.budget.set(self.budget.get().saturating_sub(1));
+            self.budget.get() > 0
+        });
         let mut found = Vec::new();
         let mut broken = None;
         for (key, entry) in own.into_iter().chain(below).filter(|(key, _)| place.fits(key)) {
@@ -72,6 +81,9 @@ impl<'a> Finder<'a> {
                 None => broken = Some(key),
                 Some(service) => found.push(self.found(key, service, entry)),
             }
+        }
+        if self.budget.get() == 0 && found.is_empty() {
+            return Err(Missing::Broken(format!("the question is about more than {LOOKED} keys")));
         }
         if let Some(key) = broken.filter(|_| found.is_empty()) {
             return Err(Missing::Broken(format!("what etcd holds at {key} is no service")));

@@ -16,6 +16,8 @@ use crate::metrics::CounterFamily;
 
 /// First and longest pause after a round in which no member was of use.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// A session that lasted so long was of use; the pause begins anew behind it.
+const CALM: Duration = Duration::from_secs(30);
 /// How often the same trouble is logged.
 const REPEAT: Duration = Duration::from_secs(60);
 /// How often a member is asked how far it is.
@@ -35,10 +37,10 @@ pub(super) async fn keep(mirror: Arc<Mirror>, source: Source, failures: CounterF
     let mut trouble = Trouble::default();
     loop {
         for endpoint in &source.endpoints {
-            let mut session = Session { mirror: &mirror, spans: &spans, endpoint, was_read: false };
+            let mut session = Session { mirror: &mirror, spans: &spans, endpoint, was_read: None };
             let Err(error) = session.run(&source).await;
             failures.with_label_values(&[&endpoint.to_string()]).inc();
-            if session.was_read {
+            if session.was_read.is_some_and(|since| since.elapsed() > CALM) {
                 trouble.failures = 0;
             }
             let text = format!("{endpoint}: {error}");
@@ -78,8 +80,8 @@ struct Session<'a> {
     mirror: &'a Mirror,
     spans: &'a [Span],
     endpoint: &'a Endpoint,
-    /// Whether everything has been read in it.
-    was_read: bool,
+    /// Since when everything has been read in it.
+    was_read: Option<Instant>,
 }
 
 impl Session<'_> {
@@ -96,7 +98,7 @@ impl Session<'_> {
         let (revision, spans) = self.read(&client).await?;
         read_leases(self.mirror, &client).await?;
         let mut watch = client.watch(&spans, revision + 1).await?;
-        self.was_read = true;
+        self.was_read = Some(Instant::now());
         self.mirror.confirm();
         let count = self.mirror.records().by_key.len();
         tracing::info!(target: "plugin/etcd", "{count} records read from {} at revision {revision}", self.endpoint);
@@ -123,7 +125,7 @@ impl Session<'_> {
                 revision = if revision == 0 { page.revision } else { revision };
                 let last = page.values.last().map(|value| format!("{}\0", value.key));
                 let whole = page.next.is_none();
-                let end = last.filter(|_| !whole).unwrap_or_else(|| span.end.clone());
+                let end = if whole { span.end.clone() } else { last.unwrap_or_else(|| rest.first.clone()) };
                 let count = self.mirror.replace(&Span { end: end.clone(), ..rest.clone() }, page.values);
                 bounded(count)?;
                 rest.first = end;

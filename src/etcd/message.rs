@@ -74,7 +74,7 @@ pub(super) fn page(reply: &[u8]) -> Result<Page, Malformed> {
             (1, header) => page.revision = revision(header.octets())?,
             (2, value) => {
                 let (value, key) = key_value(value.octets())?;
-                page.values.push(value);
+                page.values.extend(value);
                 last = key;
             }
             (3, value) => more = value.number() != 0,
@@ -94,7 +94,7 @@ pub(super) fn watched(reply: &[u8]) -> Result<Watched, Malformed> {
             (4, value) => canceled = value.number() != 0,
             (5, value) => compacted = value.number(),
             (6, value) => reason = String::from_utf8_lossy(value.octets()).into_owned(),
-            (11, event) => watched.events.push(self::event(event.octets())?),
+            (11, event) => watched.events.extend(self::event(event.octets())?),
             _ => {}
         }
     }
@@ -141,8 +141,9 @@ fn revision(header: &[u8]) -> Result<i64, Malformed> {
     Ok(revision)
 }
 
-/// `KeyValue`, and its key as it stands there.
-fn key_value(octets: &[u8]) -> Result<(KeyValue, &[u8]), Malformed> {
+/// `KeyValue`, and its key as it stands there. `None` if that is no text: no name leads there, and there is no place for it in an
+/// order of texts.
+fn key_value(octets: &[u8]) -> Result<(Option<KeyValue>, &[u8]), Malformed> {
     let (mut known, mut key) = (KeyValue::default(), &[][..]);
     for field in Fields::of(octets) {
         match field? {
@@ -152,13 +153,13 @@ fn key_value(octets: &[u8]) -> Result<(KeyValue, &[u8]), Malformed> {
             _ => {}
         }
     }
-    known.key = String::from_utf8_lossy(key).into_owned();
-    Ok((known, key))
+    let text = str::from_utf8(key).ok().map(str::to_owned);
+    Ok((text.map(|text| KeyValue { key: text, ..known }), key))
 }
 
-/// `Event`.
-fn event(octets: &[u8]) -> Result<Event, Malformed> {
-    let (mut deleted, mut known) = (false, KeyValue::default());
+/// `Event`; `None` if its key is no text.
+fn event(octets: &[u8]) -> Result<Option<Event>, Malformed> {
+    let (mut deleted, mut known) = (false, None);
     for field in Fields::of(octets) {
         match field? {
             (1, value) => deleted = value.number() == 1,
@@ -166,7 +167,7 @@ fn event(octets: &[u8]) -> Result<Event, Malformed> {
             _ => {}
         }
     }
-    Ok(if deleted { Event::Delete(known.key) } else { Event::Put(known) })
+    Ok(known.map(|known| if deleted { Event::Delete(known.key) } else { Event::Put(known) }))
 }
 
 #[cfg(test)]
@@ -201,6 +202,11 @@ mod tests {
             page.values.iter().map(|value| (value.key.as_str(), value.value.as_slice(), value.lease)).collect();
         assert_eq!(values, [("/s/a", &b"{}"[..], 0), ("/s/b", b"{}", 77)]);
         assert_eq!(super::page(b"\x12\x07x"), Err(Malformed));
+        // A key that is no text has no place in the order of texts; the next page begins behind it all the same.
+        let odd = message().octets(1, b"/s/\x80").octets(5, b"{}");
+        let reply = message().message(1, &header).message(2, &value("/s/a", 0)).message(2, &odd).number(3, 1);
+        let page = super::page(reply.wire()).unwrap();
+        assert_eq!((page.values.len(), page.next.as_deref()), (1, Some(&b"/s/\x80\0"[..])));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     key::Root,
     lease::Lease,
     message::{Event, KeyValue},
-    service::Service,
+    service::{Service, ServiceError},
 };
 
 /// A copy of what etcd holds. It stays as it is while etcd is away.
@@ -128,6 +128,8 @@ impl Mirror {
 
     /// What stands in a span is this and nothing else. Gives how many records there are now in all.
     pub(super) fn replace(&self, span: &Span, values: Vec<KeyValue>) -> usize {
+        // Queries wait for the writer: it has nothing to read or to think about.
+        let values: Vec<Reading> = values.into_iter().map(Reading::of).collect();
         let mut records = self.writing();
         let mut changed = false;
         let known: Vec<Box<str>> = records.within(span).map(|(key, _)| key.into()).collect();
@@ -149,12 +151,17 @@ impl Mirror {
 
     /// Something has happened. Gives how many records there are now.
     pub(super) fn apply(&self, events: Vec<Event>) -> usize {
+        let events = events.into_iter().map(|event| match event {
+            Event::Put(value) => Ok(Reading::of(value)),
+            Event::Delete(key) => Err(key),
+        });
+        let events: Vec<Result<Reading, String>> = events.collect();
         let mut records = self.writing();
         let mut changed = false;
         for event in events {
             changed |= match event {
-                Event::Put(value) => records.insert(value),
-                Event::Delete(key) => records.remove(&key),
+                Ok(value) => records.insert(value),
+                Err(key) => records.remove(&key),
             };
         }
         self.note(changed);
@@ -182,6 +189,19 @@ impl Mirror {
     }
 }
 
+/// A value that has been read.
+struct Reading {
+    key: String,
+    service: Result<Service, ServiceError>,
+    lease: i64,
+}
+
+impl Reading {
+    fn of(KeyValue { key, value, lease }: KeyValue) -> Self {
+        Self { key, service: Service::read(&value), lease }
+    }
+}
+
 impl Records {
     /// What stands in a span, in order.
     pub(super) fn within(&self, span: &Span) -> impl Iterator<Item = (&str, &Entry)> {
@@ -190,8 +210,7 @@ impl Records {
     }
 
     /// Whether that has changed anything.
-    fn insert(&mut self, KeyValue { key, value, lease }: KeyValue) -> bool {
-        let service = Service::read(&value);
+    fn insert(&mut self, Reading { key, service, lease }: Reading) -> bool {
         let known = self.by_key.get(&*key);
         if let Err(error) = &service
             && known.is_none_or(|known| known.service.is_some())

@@ -6,8 +6,11 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
+    pin::{Pin, pin},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,8 @@ pub use post::{Target, post};
 
 /// Longest time for a request's header, and for an idle connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A connection without a reply for so long, though none is being made, ends.
+const STALL: Duration = Duration::from_secs(30);
 /// How many connections an address serves at once; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
 /// Connections that may wait for being accepted on a shared port.
@@ -139,12 +144,37 @@ async fn accept(listener: TcpListener, routes: Arc<RwLock<HashMap<String, Handle
         };
         let routes = Arc::clone(&routes);
         tokio::spawn(async move {
-            let service = service_fn(|request| reply_to(request, &routes));
+            let (replies, at_work) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let service = service_fn(|request| async {
+                at_work.fetch_add(1, Ordering::Relaxed);
+                let reply = reply_to(request, &routes).await;
+                at_work.fetch_sub(1, Ordering::Relaxed);
+                replies.fetch_add(1, Ordering::Relaxed);
+                reply
+            });
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
             // The header time-out also ends idle kept-alive connections.
-            if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-                tracing::debug!(%error, "HTTP connection ended early");
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+            let mut known = 0;
+            loop {
+                tokio::select! {
+                    ended = &mut connection => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "HTTP connection ended early");
+                        }
+                        break;
+                    }
+                    // Somebody who takes no replies would hold the connection for ever.
+                    () = tokio::time::sleep(STALL) => {
+                        let now = replies.load(Ordering::Relaxed);
+                        if now == known && at_work.load(Ordering::Relaxed) == 0 {
+                            tracing::debug!("HTTP connection ended: no progress");
+                            break;
+                        }
+                        known = now;
+                    }
+                }
             }
             drop(place);
         });

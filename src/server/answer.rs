@@ -81,7 +81,7 @@ pub(crate) struct Finished {
 
 thread_local! {
     /// Where an answer is written before it is known how long it is.
-    static DRAFT: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE].into());
+    pub(super) static DRAFT: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE].into());
 }
 
 /// Where and how a message came.
@@ -187,12 +187,12 @@ impl Job {
 /// An update, if the block of its zone has a plugin that takes updates: no other must say that it was made.
 fn updating(site: &Arc<Site>, arrival: &Arrival<'_>, message: &[u8]) -> Result<Query, Rcode> {
     let Arrival { listener, peer, local, transport, now, tlvs } = *arrival;
-    let query = Query::parse_update(message).map_err(|_| Rcode::FORMERR);
-    // Before anything is said about its form: whether there are updates here at all.
+    // Before anything is read or said about its form: whether there are updates here at all.
     if !site.takes_updates(listener) {
         return Err(Rcode::NOTIMP);
     }
-    let mut cx = Context::new(query?, peer, local, transport, now);
+    let query = Query::parse_update(message).map_err(|_| Rcode::FORMERR)?;
+    let mut cx = Context::new(query, peer, local, transport, now);
     cx.place.listener = listener as u16;
     cx.tlvs = tlvs.cloned();
     match site.target(&cx) {

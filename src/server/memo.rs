@@ -12,7 +12,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::answer::Arrival;
+use super::{answer::Arrival, metrics::MemoMetrics};
 use crate::{
     chain::{Recurrence, Tally, Terms},
     versions::{Seen, Versions},
@@ -52,8 +52,7 @@ struct Memo {
     /// The upper half of the hash of each place's query; 0 if there is none.
     tags: Box<[[u32; ROW]]>,
     places: Box<[[Option<Box<Kept>>; ROW]]>,
-    /// Octets of all that is kept.
-    size: usize,
+    extent: Extent,
     /// The tags of queries that were asked once, the last ones of each row.
     sighted: Box<[[u32; ROW]]>,
     /// Which of these goes next.
@@ -65,6 +64,15 @@ struct Memo {
     /// When the first of these was asked for.
     start: Instant,
     seed: u32,
+    /// Where its size is shown, and what was shown last.
+    metrics: Option<(MemoMetrics, Extent)>,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Extent {
+    answers: i64,
+    octets: i64,
 }
 
 struct Kept {
@@ -118,8 +126,9 @@ impl Lane {
 }
 
 /// Makes room for so many answers on this thread; without, there is room for a few.
-pub(super) fn make_room(places: usize) {
-    MEMO.set(Memo::new(places));
+pub(super) fn make_room(places: usize, metrics: MemoMetrics) {
+    let metrics = Some((metrics, Extent::default()));
+    MEMO.set(Memo { metrics, ..Memo::new(places) });
 }
 
 /// Looks whether the answer to a message is known.
@@ -164,6 +173,7 @@ pub(super) fn keep(site: u64, arrival: &Arrival<'_>, hash: u64, message: &[u8], 
 /// Counts the answers that have been given since the last time. To be called when they leave.
 pub(super) fn settle() {
     MEMO.with_borrow_mut(|memo| {
+        memo.show();
         if memo.given.is_empty() {
             return;
         }
@@ -207,13 +217,14 @@ impl Memo {
             site: 0,
             tags: vec![[0; ROW]; rows].into(),
             places: (0..rows).map(|_| [const { None }; ROW]).collect(),
-            size: 0,
+            extent: Extent::default(),
             sighted: vec![[0; ROW]; rows].into(),
             oldest: vec![0; rows].into(),
             tallies: HashMap::default(),
             given: Vec::new(),
             start: Instant::now(),
             seed: rand::random(),
+            metrics: None,
         }
     }
 
@@ -227,7 +238,7 @@ impl Memo {
         self.site = site;
         self.tags.fill([0; ROW]);
         self.places.iter_mut().flatten().for_each(|place| *place = None);
-        self.size = 0;
+        self.extent = Extent::default();
         self.tallies.clear();
         true
     }
@@ -310,18 +321,32 @@ impl Memo {
         self.put(row, at, tag, Some(Box::new(kept)));
         // Answers are longer than usual: others of the row go for it.
         for step in 1..ROW {
-            if self.size > self.tags.len() * ROW * EACH {
+            if self.extent.octets as usize > self.tags.len() * ROW * EACH {
                 self.put(row, (at + step) % ROW, 0, None);
             }
         }
     }
 
     fn put(&mut self, row: usize, at: usize, tag: u32, kept: Option<Box<Kept>>) {
-        let size = |kept: &Option<Box<Kept>>| kept.as_ref().map_or(0, |kept| kept.size());
-        self.size += size(&kept);
-        self.size -= size(&self.places[row][at]);
         self.tags[row][at] = tag;
-        self.places[row][at] = kept;
+        let before = std::mem::replace(&mut self.places[row][at], kept);
+        for (kept, sign) in [(&self.places[row][at], 1), (&before, -1)] {
+            if let Some(kept) = kept {
+                self.extent.answers += sign;
+                self.extent.octets += sign * kept.size() as i64;
+            }
+        }
+    }
+
+    /// Adds what has been kept or let go since the last time to what all workers show.
+    fn show(&mut self) {
+        if let Some((metrics, shown)) = &mut self.metrics
+            && *shown != self.extent
+        {
+            metrics.answers.add(self.extent.answers - shown.answers);
+            metrics.octets.add(self.extent.octets - shown.octets);
+            *shown = self.extent;
+        }
     }
 }
 
@@ -494,8 +519,10 @@ mod tests {
             }
         }
         let places = || memo.places.iter().flatten().flatten();
-        assert_eq!(memo.size, places().map(|kept| kept.size()).sum::<usize>(), "what is counted is there");
-        assert!(memo.size <= most + 1_200, "{} of {most} octets", memo.size);
+        let Extent { answers, octets } = memo.extent;
+        assert_eq!(answers, places().count() as i64, "what is counted is there");
+        assert_eq!(octets, places().map(|kept| kept.size() as i64).sum::<i64>());
+        assert!(octets <= most as i64 + 1_200, "{octets} of {most} octets");
         assert!(places().count() > 60, "{} are kept", places().count());
     }
 

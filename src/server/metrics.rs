@@ -66,6 +66,23 @@ impl TransportMetrics {
     }
 }
 
+/// The answers that all workers together may give again.
+#[derive(Clone)]
+pub(crate) struct MemoMetrics {
+    pub(crate) answers: Gauge,
+    pub(crate) octets: Gauge,
+}
+
+impl MemoMetrics {
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let gauge = |name: &str, help: &str| registry.gauge(name, help, &[]).with_label_values::<&str>(&[]);
+        Self {
+            answers: gauge("seamark_remembered_answers", "Answers that are given once more without a walk."),
+            octets: gauge("seamark_remembered_bytes", "Memory of the answers that are given once more."),
+        }
+    }
+}
+
 /// What is counted at an encrypted address.
 pub(crate) struct DoorMetrics {
     pub(crate) connections: Gauge,

@@ -19,7 +19,7 @@ use super::{
     duty::Duty,
     limits::Parking,
     listen::{self, ListenAddress},
-    metrics::{DoorMetrics, TransportMetrics},
+    metrics::{DoorMetrics, MemoMetrics, TransportMetrics},
     site::{Beginnings, Ground, Plan, Site},
     worker::Workers,
 };
@@ -163,7 +163,8 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let (control, ends) = Control::new();
         let plan = plan(&settings)?;
-        let workers = Workers::start(settings.workers, settings.remembered).map_err(StartError::System)?;
+        let memo = MemoMetrics::register(&settings.registry);
+        let workers = Workers::start(settings.workers, settings.remembered, &memo).map_err(StartError::System)?;
         let parking = Arc::new(Parking::new(TransportMetrics::register(&settings.registry)));
         let metrics = ReloadMetrics::register(&settings.registry);
         let none = HashMap::new();

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    answer::{Arrival, Handled, handle},
+    answer::{Arrival, DRAFT, Handled, handle},
     duty::Duty,
     limits::{Connected, Patience},
     memo,
@@ -88,8 +88,9 @@ pub(super) async fn exchange(
     let (answers, queue) = mpsc::channel(IN_FLIGHT);
     let sending = tokio::spawn(send(writer, queue, duty.patience().write));
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut out = Vec::new();
     let mut taken = 0;
+    // A message's length, which may come in two parts.
+    let (mut head, mut known) = ([0; 2], 0);
     loop {
         let most = duty.site().and_then(|(site, listener)| site.tcp(listener).queries);
         if most.is_some_and(|most| taken >= most) {
@@ -98,9 +99,16 @@ pub(super) async fn exchange(
         let Patience { read, idle, .. } = duty.patience();
         let patience = if taken == 0 { read } else { idle };
         let length = tokio::select! {
-            read = timeout(patience, reader.read_u16()) => match read {
-                Ok(Ok(length)) => usize::from(length),
-                Ok(Err(_closed)) => break,
+            read = timeout(patience, reader.read(&mut head[known..])) => match read {
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(count)) if known + count < head.len() => {
+                    known += count;
+                    continue;
+                }
+                Ok(Ok(_)) => {
+                    known = 0;
+                    usize::from(head[0]) << 8 | usize::from(head[1])
+                }
                 // Silence is not idleness while answers are still to come.
                 Err(_) if places.available_permits() < IN_FLIGHT => continue,
                 Err(_) => break,
@@ -113,20 +121,27 @@ pub(super) async fn exchange(
         let Ok(permit) = Arc::clone(&places).acquire_owned().await else { break };
         duty.refresh();
         let Some((site, listener)) = duty.site() else { break };
-        out.resize(MAX_MESSAGE, 0);
         let (transport, now) = (Transport::Tcp, Instant::now());
         let arrival = Arrival { listener, peer, local, transport, now, tlvs: tlvs.as_ref() };
-        let handled = handle(site, arrival, &query, duty.parking(), &mut out);
+        // A connection that waits has no buffer of its own.
+        let (handled, bytes) = DRAFT.with_borrow_mut(|draft| {
+            let handled = handle(site, arrival, &query, duty.parking(), draft);
+            let length = match &handled {
+                Handled::Reply(length) | Handled::Series(length, _) => *length,
+                Handled::Nothing | Handled::Parked(_) => 0,
+            };
+            (handled, draft[..length].to_vec())
+        });
         memo::settle();
         match handled {
             Handled::Nothing => {}
-            Handled::Reply(length) => {
-                if answers.send(out[..length].to_vec()).await.is_err() {
+            Handled::Reply(_) => {
+                if answers.send(bytes).await.is_err() {
                     break;
                 }
             }
-            Handled::Series(length, mut series) => {
-                if answers.send(out[..length].to_vec()).await.is_err() {
+            Handled::Series(_, mut series) => {
+                if answers.send(bytes).await.is_err() {
                     break;
                 }
                 let answers = answers.clone();

@@ -7,7 +7,7 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 
-use super::{duty::Duty, listen::Sockets, memo, secure, tcp, udp};
+use super::{duty::Duty, listen::Sockets, memo, metrics::MemoMetrics, secure, tcp, udp};
 
 /// The worker threads.
 pub(crate) struct Workers {
@@ -16,8 +16,9 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts this many threads, each with room for so many answers to give again.
-    pub(crate) fn start(count: usize, remembered: usize) -> io::Result<Self> {
-        let senders = (0..count).map(|number| start_one(number, remembered)).collect::<io::Result<_>>()?;
+    pub(crate) fn start(count: usize, remembered: usize, metrics: &MemoMetrics) -> io::Result<Self> {
+        let senders = (0..count).map(|number| start_one(number, remembered, metrics.clone()));
+        let senders = senders.collect::<io::Result<_>>()?;
         Ok(Self { senders })
     }
 
@@ -34,11 +35,15 @@ impl Workers {
     }
 }
 
-fn start_one(number: usize, remembered: usize) -> io::Result<mpsc::UnboundedSender<(Sockets, Duty)>> {
+fn start_one(
+    number: usize,
+    remembered: usize,
+    metrics: MemoMetrics,
+) -> io::Result<mpsc::UnboundedSender<(Sockets, Duty)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, mut orders) = mpsc::unbounded_channel::<(Sockets, Duty)>();
     thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-        memo::make_room(remembered);
+        memo::make_room(remembered, metrics);
         // The batch buffers of UDP hold pointers for the kernel, so that their task cannot change threads.
         LocalSet::new().block_on(&runtime, async {
             while let Some((sockets, duty)) = orders.recv().await {

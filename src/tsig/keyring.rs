@@ -15,13 +15,13 @@ pub enum KeyringError {
     #[error("key {0} stands twice")]
     Twice(Box<Name>),
     /// Something else is expected in a file of keys.
-    #[error("line {line}: expected {expected}, found `{found}`")]
+    #[error("line {line}: expected {expected}, found {found}")]
     Unexpected {
         /// Line, from 1.
         line: usize,
         /// What should stand there.
         expected: &'static str,
-        /// What stands there.
+        /// What stands there, if that is for logs.
         found: String,
     },
     /// The file of keys ends within a key.
@@ -100,6 +100,9 @@ impl fmt::Debug for Keyring {
     }
 }
 
+/// The words of the grammar.
+const WORDS: [&str; 5] = ["key", "algorithm", "secret", "{", "}"];
+
 struct Word {
     text: String,
     line: usize,
@@ -111,7 +114,10 @@ impl Word {
     }
 
     fn unexpected(&self, expected: &'static str) -> KeyringError {
-        KeyringError::Unexpected { line: self.line, expected, found: self.text.clone() }
+        // What is no word of the grammar may be a secret, or most of one.
+        let is_of_it = WORDS.contains(&self.text.as_str());
+        let found = if is_of_it { format!("`{}`", self.text) } else { "something else".to_owned() };
+        KeyringError::Unexpected { line: self.line, expected, found }
     }
 }
 

@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -21,6 +21,8 @@ const MARK: &str = "; kept by dynupdate, not to be edited while it is served\n";
 pub(super) struct Store {
     origin: Name,
     database: Option<PathBuf>,
+    /// Locked as long as this is here.
+    _lock: Option<File>,
     state: Mutex<State>,
 }
 
@@ -47,8 +49,9 @@ impl From<Rcode> for Refusal {
 impl Store {
     /// Reads the zone from its database, or from the zone file as long as there is none. Blocks.
     pub(super) fn open(origin: Name, seed: &Path, database: Option<PathBuf>) -> Result<Self, String> {
+        let lock = database.as_deref().map(lock).transpose()?;
         let source = match &database {
-            Some(path) if path.exists() => {
+            Some(path) if is_there(path)? => {
                 let wrong = |error: String| format!("{}: {error}", path.display());
                 let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
                 if !text.starts_with(MARK.as_bytes()) {
@@ -62,7 +65,7 @@ impl Store {
         if let Some(trouble) = Changing::of(&zone).trouble() {
             return Err(format!("{}: {trouble}", source.display()));
         }
-        Ok(Self { origin, database, state: Mutex::new(State { zone, cells: Vec::new() }) })
+        Ok(Self { origin, database, _lock: lock, state: Mutex::new(State { zone, cells: Vec::new() }) })
     }
 
     /// The zone's name.
@@ -123,6 +126,28 @@ fn excess(changing: &Changing, limits: Limits) -> Option<String> {
     (bytes > limits.bytes).then(|| format!("{bytes} octets are more than max_bytes, {}", limits.bytes))
 }
 
+/// Whether there is a database. One that cannot be looked at is not taken for one that is missing.
+fn is_there(path: &Path) -> Result<bool, String> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Keeps everybody else from the database, by whatever path, for as long as the file is open.
+fn lock(path: &Path) -> Result<File, String> {
+    let place = PathBuf::from(format!("{}.lock", path.display()));
+    let wrong = |error: String| format!("{}: {error}", place.display());
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&place);
+    let file = file.map_err(|error| wrong(error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(wrong("another zone or process has this database".to_owned())),
+        Err(TryLockError::Error(error)) => Err(wrong(error.to_string())),
+    }
+}
+
 /// Writes the zone so that either this version or the one before is there, whenever the machine stops.
 fn keep(path: &Path, changing: &Changing) -> io::Result<()> {
     let mut out = String::from(MARK);
@@ -130,12 +155,21 @@ fn keep(path: &Path, changing: &Changing) -> io::Result<()> {
         out.push_str(&text::line(record));
         out.push('\n');
     }
+    // Through a symbolic link the file that it leads to is replaced, not the link.
+    let path = &fs::canonicalize(path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(path.to_owned()),
+        _ => Err(error),
+    })?;
+    let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = File::open(parent)?;
     let fresh = PathBuf::from(format!("{}.new", path.display()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(out.as_bytes())?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
-    // The name too must be on the disk.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(folder)?.sync_all()
+    // The name too should be on the disk. It is there in any case, and what is there has been made.
+    if let Err(error) = folder.sync_all() {
+        tracing::warn!(target: "plugin/dynupdate", "{}: {error}", parent.display());
+    }
+    Ok(())
 }

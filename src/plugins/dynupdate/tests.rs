@@ -44,6 +44,9 @@ fn what_is_kept_is_read_again() {
         (refused.rcode, refused.cause.unwrap()),
         (Rcode::REFUSED, "6 records are more than max_records, 5".to_owned())
     );
+    let error = open().err().unwrap();
+    assert!(error.ends_with("kept.lock: another zone or process has this database"), "{error}");
+    drop(store);
     // The zone file counts no more.
     fs::write(&seed, "nonsense").unwrap();
     assert_eq!(open().unwrap().update(&rules(100), &name("k."), &add("c.z.test.")), Ok(Some(10)));

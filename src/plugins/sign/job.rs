@@ -2,7 +2,10 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -185,7 +188,10 @@ impl Job {
 
 /// Puts a file in the place of another at one stroke, so that nobody reads half of it.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("signed-new");
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    // The same zone may be signed by two blocks at once, and by another process.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let fresh = path.with_extension(format!("signed-new-{}-{number}", std::process::id()));
     let mut file = File::create(&fresh)?;
     file.write_all(text)?;
     file.sync_all()?;

@@ -1,23 +1,17 @@
-use std::{cell::RefCell, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use super::Load;
 use crate::{
     chain::Transport,
     server::{
-        answer::{Arrival, Handled, Series, handle},
+        answer::{Arrival, DRAFT, Handled, Series, handle},
         door::{AtWork, Door},
         duty::Duty,
         limits::Patience,
         memo,
         proxied::Client,
     },
-    wire::MAX_MESSAGE,
 };
-
-thread_local! {
-    /// Where an answer is written before it is known how long it is.
-    static DRAFT: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE].into());
-}
 
 /// Somebody who asks over an encrypted connection.
 #[derive(Clone)]
