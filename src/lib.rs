@@ -24,6 +24,7 @@ pub mod expression;
 pub mod http;
 pub mod metrics;
 pub mod pattern;
+pub mod protobuf;
 pub mod tls;
 pub mod versions;
 pub mod wire;

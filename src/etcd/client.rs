@@ -8,7 +8,8 @@ use super::{
     mirror::Span,
 };
 use crate::{
-    rpc::{Call, CallError, Driver, Line, Malformed, Message},
+    protobuf::{Malformed, Message},
+    rpc::{Call, CallError, Driver, Line},
     upstream,
 };
 

@@ -1,6 +1,6 @@
 //! Messages of etcd's API, as far as they are needed here. Field numbers are those of its `rpc.proto` and `kv.proto`.
 
-use crate::rpc::{Fields, Malformed, Message};
+use crate::protobuf::{Fields, Malformed, Message};
 
 use super::mirror::Span;
 

@@ -4,7 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::ResponseFuture};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 
-use super::Message;
+use crate::protobuf::Message;
 use crate::wire::{long_octets, octets_of_long};
 
 /// In front of each message: whether it is compressed, and its length.

@@ -9,9 +9,10 @@ use http::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Call, CallError, Message,
+    Call, CallError,
     call::{framed, io_error},
 };
+use crate::protobuf::Message;
 
 /// Octets that may be on their way to us at once.
 const WINDOW: u32 = 1 << 20;

@@ -3,13 +3,10 @@
 //! ```text
 //!   line.rs      a connection, and requests upon it
 //!     call.rs    one call: messages there and back, and how it has ended
-//!   protobuf.rs  fields of messages
 //! ```
 
 mod call;
 mod line;
-mod protobuf;
 
 pub use call::{Call, CallError};
 pub use line::{Driver, Line};
-pub use protobuf::{Fields, Malformed, Message, Value};

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::canonical;
+use crate::protobuf::Message as Protobuf;
 
 /// Whose message it is, and which way it goes (dnstap.proto, `Message.Type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,83 +63,58 @@ impl Message<'_> {
     /// As a `Dnstap` of dnstap.proto.
     pub fn encode(&self, origin: &Origin<'_>) -> Vec<u8> {
         let message = self.fields();
-        let mut whole = Fields(Vec::with_capacity(message.len() + 64 + origin.extra.len()));
+        let mut whole = Protobuf::with_room(message.wire().len() + 64 + origin.extra.len());
         for (number, text) in [(1, origin.identity), (2, origin.version), (3, origin.extra)] {
             if !text.is_empty() {
-                whole.octets(number, text);
+                whole.put_octets(number, text);
             }
         }
-        whole.octets(14, &message);
+        whole.put_message(14, &message);
         // Dnstap.Type MESSAGE.
-        whole.number(15, 1);
-        whole.0
+        whole.put_number(15, 1);
+        whole.into_wire()
     }
 
-    fn fields(&self) -> Vec<u8> {
+    fn fields(&self) -> Protobuf {
         let octets = self.query.map_or(0, <[u8]>::len) + self.response.map_or(0, <[u8]>::len);
-        let mut fields = Fields(Vec::with_capacity(80 + octets));
+        let mut fields = Protobuf::with_room(80 + octets);
         let asker = canonical(self.asker);
-        fields.number(1, self.kind as u64);
-        fields.number(2, if asker.is_ipv4() { 1 } else { 2 });
-        fields.number(3, self.family as u64);
-        fields.address(4, asker.ip());
+        fields.put_number(1, self.kind as u64);
+        fields.put_number(2, if asker.is_ipv4() { 1 } else { 2 });
+        fields.put_number(3, self.family as u64);
+        put_address(&mut fields, 4, asker.ip());
         let asked = self.asked.map(canonical);
         if let Some(asked) = asked {
-            fields.address(5, asked.ip());
+            put_address(&mut fields, 5, asked.ip());
         }
         for (number, port) in [(6, asker.port()), (7, asked.map_or(0, |asked| asked.port()))] {
             if port > 0 {
-                fields.number(number, port.into());
+                fields.put_number(number, port.into());
             }
         }
-        fields.time([8, 9], self.query_time);
+        put_time(&mut fields, [8, 9], self.query_time);
         if let Some(query) = self.query {
-            fields.octets(10, query);
+            fields.put_octets(10, query);
         }
         if let Some(time) = self.response_time {
-            fields.time([12, 13], time);
+            put_time(&mut fields, [12, 13], time);
         }
         if let Some(response) = self.response {
-            fields.octets(14, response);
+            fields.put_octets(14, response);
         }
-        fields.0
+        fields
     }
 }
 
-/// Fields of a protobuf message, each behind its number and its form.
-struct Fields(Vec<u8>);
-
-impl Fields {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
+fn put_address(fields: &mut Protobuf, field: u64, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => fields.put_octets(field, &v4.octets()),
+        IpAddr::V6(v6) => fields.put_octets(field, &v6.octets()),
     }
+}
 
-    fn number(&mut self, field: u64, value: u64) {
-        self.varint(field << 3);
-        self.varint(value);
-    }
-
-    fn octets(&mut self, field: u64, octets: &[u8]) {
-        self.varint(field << 3 | 2);
-        self.varint(octets.len() as u64);
-        self.0.extend_from_slice(octets);
-    }
-
-    fn address(&mut self, field: u64, address: IpAddr) {
-        match address {
-            IpAddr::V4(v4) => self.octets(field, &v4.octets()),
-            IpAddr::V6(v6) => self.octets(field, &v6.octets()),
-        }
-    }
-
-    /// Seconds, and nanoseconds as four octets.
-    fn time(&mut self, [seconds, nanoseconds]: [u64; 2], time: Duration) {
-        self.number(seconds, time.as_secs());
-        self.varint(nanoseconds << 3 | 5);
-        self.0.extend_from_slice(&time.subsec_nanos().to_le_bytes());
-    }
+/// Seconds, and nanoseconds as four octets.
+fn put_time(fields: &mut Protobuf, [seconds, nanoseconds]: [u64; 2], time: Duration) {
+    fields.put_number(seconds, time.as_secs());
+    fields.put_fixed(nanoseconds, time.subsec_nanos());
 }

@@ -11,7 +11,8 @@ use super::{
     trunk::{Carrier, Driver, Trouble},
 };
 use crate::{
-    rpc::{CallError, Fields, Line, Message},
+    protobuf::{Fields, Message},
+    rpc::{CallError, Line},
     wire::MAX_MESSAGE,
 };
 

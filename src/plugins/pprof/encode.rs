@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::mapping::{self, Mapping};
+use crate::protobuf::Message;
 
 /// What was noted.
 pub(super) struct Profile {
@@ -42,13 +43,13 @@ impl Profile {
         let mut message = Message::default();
         let mut type_of = |kind: &str, unit: &str| {
             let mut fields = Message::default();
-            fields.number(1, book.text(kind));
-            fields.number(2, book.text(unit));
+            fields.put_number(1, book.text(kind));
+            fields.put_number(2, book.text(unit));
             fields
         };
         let (samples, cpu) = (type_of("samples", "count"), type_of("cpu", "nanoseconds"));
-        message.message(1, &samples);
-        message.message(1, &cpu);
+        message.put_message(1, &samples);
+        message.put_message(1, &cpu);
         let nanoseconds = self.period.as_nanos() as u64;
         for stack in &self.stacks {
             let ids: Vec<u64> = stack
@@ -59,36 +60,36 @@ impl Profile {
                 .map(|(depth, address)| book.location(address - u64::from(depth > 0 && *address > 0), mappings, places))
                 .collect();
             let mut sample = Message::default();
-            ids.iter().for_each(|id| sample.number(1, *id));
-            sample.number(2, stack.count);
-            sample.number(2, stack.count * nanoseconds);
+            ids.iter().for_each(|id| sample.put_number(1, *id));
+            sample.put_number(2, stack.count);
+            sample.put_number(2, stack.count * nanoseconds);
             let mut label = Message::default();
-            label.number(1, book.text("thread"));
-            label.number(2, book.text(&stack.thread));
-            sample.message(3, &label);
-            message.message(2, &sample);
+            label.put_number(1, book.text("thread"));
+            label.put_number(2, book.text(&stack.thread));
+            sample.put_message(3, &label);
+            message.put_message(2, &sample);
         }
         for (number, mapping) in mappings.iter().enumerate() {
             let mut fields = Message::default();
-            fields.number(1, number as u64 + 1);
-            fields.number(2, mapping.memory.start);
-            fields.number(3, mapping.memory.end);
-            fields.number(4, mapping.offset);
-            fields.number(5, book.text(&mapping.file));
+            fields.put_number(1, number as u64 + 1);
+            fields.put_number(2, mapping.memory.start);
+            fields.put_number(3, mapping.memory.end);
+            fields.put_number(4, mapping.offset);
+            fields.put_number(5, book.text(&mapping.file));
             // Without names the reader looks for the file, and for names there.
             if book.is_named {
-                [7, 8, 9, 10].iter().for_each(|field| fields.number(*field, 1));
+                [7, 8, 9, 10].iter().for_each(|field| fields.put_number(*field, 1));
             }
-            message.message(3, &fields);
+            message.put_message(3, &fields);
         }
-        message.0.append(&mut book.locations.0);
-        message.0.append(&mut book.functions.0);
-        message.0.append(&mut book.texts.0);
-        message.number(9, self.start.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64);
-        message.number(10, self.duration.as_nanos() as u64);
-        message.message(11, &cpu);
-        message.number(12, nanoseconds);
-        message.0
+        message.append(book.locations);
+        message.append(book.functions);
+        message.append(book.texts);
+        message.put_number(9, self.start.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64);
+        message.put_number(10, self.duration.as_nanos() as u64);
+        message.put_message(11, &cpu);
+        message.put_number(12, nanoseconds);
+        message.into_wire()
     }
 }
 
@@ -125,14 +126,14 @@ impl Book {
     fn text(&mut self, text: &str) -> u64 {
         if self.text_ids.is_empty() {
             // The first one is empty.
-            self.texts.octets(6, b"");
+            self.texts.put_octets(6, b"");
             self.text_ids.insert(String::new(), 0);
         }
         if let Some(id) = self.text_ids.get(text) {
             return *id;
         }
         let id = self.text_ids.len() as u64;
-        self.texts.octets(6, text.as_bytes());
+        self.texts.put_octets(6, text.as_bytes());
         self.text_ids.insert(text.to_owned(), id);
         id
     }
@@ -144,11 +145,11 @@ impl Book {
         *self.function_ids.entry(key).or_insert_with(|| {
             let [name, file] = key;
             let mut fields = Message::default();
-            fields.number(1, next);
-            fields.number(2, name);
-            fields.number(3, name);
-            fields.number(4, file);
-            functions.message(5, &fields);
+            fields.put_number(1, next);
+            fields.put_number(2, name);
+            fields.put_number(3, name);
+            fields.put_number(4, file);
+            functions.put_message(5, &fields);
             next
         })
     }
@@ -159,50 +160,21 @@ impl Book {
         }
         let id = self.location_ids.len() as u64 + 1;
         let mut fields = Message::default();
-        fields.number(1, id);
+        fields.put_number(1, id);
         if let Some(at) = mappings.iter().position(|mapping| mapping.memory.contains(&address)) {
-            fields.number(2, at as u64 + 1);
+            fields.put_number(2, at as u64 + 1);
         }
-        fields.number(3, address);
+        fields.put_number(3, address);
         for place in places(address) {
             self.is_named = true;
             let mut line = Message::default();
-            line.number(1, self.function(&place));
-            line.number(2, u64::from(place.line));
-            fields.message(4, &line);
+            line.put_number(1, self.function(&place));
+            line.put_number(2, u64::from(place.line));
+            fields.put_message(4, &line);
         }
-        self.locations.message(4, &fields);
+        self.locations.put_message(4, &fields);
         self.location_ids.insert(address, id);
         id
-    }
-}
-
-/// A message of protobuf.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn number(&mut self, field: u64, value: u64) {
-        self.varint(field << 3);
-        self.varint(value);
-    }
-
-    fn octets(&mut self, field: u64, octets: &[u8]) {
-        self.varint(field << 3 | 2);
-        self.varint(octets.len() as u64);
-        self.0.extend_from_slice(octets);
-    }
-
-    fn message(&mut self, field: u64, message: &Self) {
-        self.octets(field, &message.0);
     }
 }
 

@@ -8,15 +8,16 @@ use http::{
 };
 
 use super::visitor::{Said, Visitor};
-use crate::wire::{MAX_MESSAGE, long_octets, octets_of_long};
+use crate::{
+    protobuf::{Fields, Malformed, Message, Value},
+    wire::{MAX_MESSAGE, long_octets, octets_of_long},
+};
 
 const PATH: &str = "/coredns.dns.DnsService/Query";
 const CONTENT: &str = "application/grpc";
 /// Octets around a message: the mark of compression and the length, then field and length of `msg`.
 pub(super) const FRAME: usize = PREFIX + 4;
 const PREFIX: usize = 5;
-/// Field 1, of octets with their length in front.
-const MSG: u8 = 0x0A;
 
 /// How a call has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,44 +90,21 @@ fn unpack(body: &[u8]) -> Result<&[u8], Status> {
     if octets_of_long(length) as usize != packet.len() {
         return Err(INVALID);
     }
-    let mut rest = packet;
     let mut message = None;
-    // Fields that nobody knows are passed over, and of several the last counts (protobuf's encoding).
-    while let Some((key, behind)) = varint(rest) {
-        let (field, kind) = (key >> 3, key & 7);
-        let (data, behind) = match kind {
-            0 => varint(behind).map(|(_, behind)| (&behind[..0], behind)),
-            1 => behind.split_at_checked(8),
-            2 => varint(behind).and_then(|(length, behind)| behind.split_at_checked(usize::try_from(length).ok()?)),
-            5 => behind.split_at_checked(4),
-            _ => None,
+    // Of several the last counts (protobuf's encoding).
+    for field in Fields::of(packet) {
+        if let (1, Value::Octets(octets)) = field.map_err(|Malformed| INVALID)? {
+            message = Some(octets);
         }
-        .ok_or(INVALID)?;
-        if field == 1 && kind == 2 {
-            message = Some(data);
-        }
-        rest = behind;
     }
-    message.filter(|message| rest.is_empty() && message.len() <= MAX_MESSAGE).ok_or(INVALID)
-}
-
-/// A number in groups of seven bits, the lowest first; and what stands behind it.
-fn varint(octets: &[u8]) -> Option<(u64, &[u8])> {
-    let length = octets.iter().take(10).position(|octet| octet & 0x80 == 0)? + 1;
-    let (number, behind) = octets.split_at(length);
-    Some((number.iter().rev().fold(0, |sum, octet| sum << 7 | u64::from(octet & 0x7F)), behind))
+    message.filter(|message| message.len() <= MAX_MESSAGE).ok_or(INVALID)
 }
 
 fn pack(message: &[u8]) -> Bytes {
-    let mut packet = vec![MSG];
-    let mut length = message.len();
-    while length >= 0x80 {
-        packet.push(length as u8 & 0x7F | 0x80);
-        length >>= 7;
-    }
-    packet.push(length as u8);
-    let prefix = long_octets((packet.len() + message.len()) as u32);
-    [&[0][..], &prefix, &packet, message].concat().into()
+    let mut packet = Message::with_room(message.len() + FRAME);
+    packet.put_octets(1, message);
+    let prefix = long_octets(packet.wire().len() as u32);
+    [&[0][..], &prefix, packet.wire()].concat().into()
 }
 
 #[cfg(test)]

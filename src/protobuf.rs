@@ -89,33 +89,63 @@ fn varint(octets: &[u8]) -> Option<(u64, &[u8])> {
 pub struct Message(Vec<u8>);
 
 impl Message {
+    /// One that will have about so many octets.
+    pub fn with_room(octets: usize) -> Self {
+        Self(Vec::with_capacity(octets))
+    }
+
     /// A number. Zero is not written: it is what a field has that is not there.
     #[must_use]
     pub fn number(mut self, field: u64, number: u64) -> Self {
         if number != 0 {
-            self.varint(field << 3);
-            self.varint(number);
+            self.put_number(field, number);
         }
         self
     }
 
     /// Octets or a text, if there are any.
     #[must_use]
-    pub fn octets(self, field: u64, octets: &[u8]) -> Self {
-        if octets.is_empty() { self } else { self.sized(field, octets) }
+    pub fn octets(mut self, field: u64, octets: &[u8]) -> Self {
+        if !octets.is_empty() {
+            self.put_octets(field, octets);
+        }
+        self
     }
 
     /// Another message, even an empty one.
     #[must_use]
-    pub fn message(self, field: u64, message: &Self) -> Self {
-        self.sized(field, &message.0)
+    pub fn message(mut self, field: u64, message: &Self) -> Self {
+        self.put_message(field, message);
+        self
     }
 
-    fn sized(mut self, field: u64, octets: &[u8]) -> Self {
+    /// A number, even zero: one of several of a field, or one that must be there.
+    pub fn put_number(&mut self, field: u64, number: u64) {
+        self.varint(field << 3);
+        self.varint(number);
+    }
+
+    /// Octets or a text, even an empty one.
+    pub fn put_octets(&mut self, field: u64, octets: &[u8]) {
         self.varint(field << 3 | 2);
         self.varint(octets.len() as u64);
         self.0.extend_from_slice(octets);
-        self
+    }
+
+    /// Another message, even an empty one.
+    pub fn put_message(&mut self, field: u64, message: &Self) {
+        self.put_octets(field, &message.0);
+    }
+
+    /// A number that always takes four octets.
+    pub fn put_fixed(&mut self, field: u64, number: u32) {
+        self.varint(field << 3 | 5);
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    /// All fields of another message.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
     }
 
     fn varint(&mut self, mut number: u64) {
@@ -129,6 +159,11 @@ impl Message {
     /// The octets.
     pub fn wire(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The octets, without a copy.
+    pub fn into_wire(self) -> Vec<u8> {
+        self.0
     }
 }
 
@@ -152,6 +187,12 @@ mod tests {
         );
         let empty = Message::default().message(3, &Message::default());
         assert_eq!(empty.wire(), b"\x1A\x00");
+        let mut all = Message::with_room(20);
+        all.put_number(1, 0);
+        all.put_octets(2, b"");
+        all.put_fixed(3, 7);
+        all.append(empty);
+        assert_eq!(all.into_wire(), b"\x08\x00\x12\x00\x1D\x07\x00\x00\x00\x1A\x00");
     }
 
     #[test]
