@@ -1,4 +1,4 @@
-//! The nodes: listed page by page, then watched. Only what counts is decoded.
+//! The nodes: listed, then watched. Only what counts is decoded.
 
 use std::{
     borrow::Cow,
@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use k8s_openapi::{ClusterResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Client,
-    runtime::watcher::{self, Event, watcher},
+    runtime::watcher::{self, Event},
 };
 use serde::{Deserialize, Deserializer};
 use tokio::sync::Notify;
@@ -23,8 +23,10 @@ use super::{
     trouble::Trouble,
     watching::{Backoff, explain},
 };
+use crate::kubernetes::listing::events;
 
-/// Nodes of one page. They are large, with all their images, and a page is in memory as text.
+/// Nodes of one page, where the list comes in pages. They are large, with all their images, and a page is in memory as
+/// text.
 const PAGE: u32 = 25;
 
 /// The nodes as they are known, and what keeps them from being known.
@@ -59,7 +61,7 @@ impl Nodes {
         let config = watcher::Config { label_selector: labels, page_size: Some(PAGE), ..watcher::Config::default() };
         let thing =
             Thing { path: String::new(), resource: "nodes".to_owned(), namespace: String::new(), name: String::new() };
-        let mut events = pin!(watcher(kube::Api::<WatchedNode>::all(client), config));
+        let mut events = pin!(events(kube::Api::<WatchedNode>::all(client), config));
         let mut backoff = Backoff::default();
         while let Some(event) = events.next().await {
             match event {

@@ -1,7 +1,8 @@
 //! What the cluster is, in memory. Knows no Corefile: `plugins/kubernetes` says what to watch and how to answer.
 //!
 //! ```text
-//!   watch.rs       list + watch, pause, list again      manifests.rs   the same from files
+//!   listing.rs     list + watch, list again
+//!   watch.rs       into the index, pause after errors   manifests.rs   the same from files
 //!     object/      keep only what answers need
 //!       index/     by service, address, pod, namespace
 //!   grammar.rs     name → Lookup, labels.rs: Lookup → labels
@@ -17,6 +18,7 @@ pub mod external;
 pub mod grammar;
 pub mod index;
 mod labels;
+pub mod listing;
 pub mod manifests;
 mod metrics;
 pub mod object;

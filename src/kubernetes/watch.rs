@@ -1,4 +1,4 @@
-//! One loop for every kind: list, watch, list again when the server says so, for ever.
+//! One loop for every kind: takes what was listed and what changes into the index, for ever.
 
 use std::{
     pin::pin,
@@ -12,13 +12,14 @@ use std::{
 use futures::StreamExt as _;
 use kube::{
     Api, Client,
-    runtime::watcher::{self, Event, InitialListStrategy, watcher},
+    runtime::watcher::{self, Event},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{
     client::Contact,
     index::{Index, Indexed},
+    listing,
 };
 use crate::metrics::Counter;
 
@@ -26,8 +27,6 @@ use crate::metrics::Counter;
 const PAGE: u32 = 100;
 /// First and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
-/// How long a streaming list may be silent before the server is taken to know none.
-const SILENCE: Duration = Duration::from_secs(10);
 /// How often the same trouble is logged.
 const REPEAT: Duration = Duration::from_secs(60);
 
@@ -77,19 +76,23 @@ pub(super) async fn keep<K>(
 ) where
     K: Indexed,
 {
+    let config = watcher::Config {
+        label_selector: scope.labels,
+        field_selector: scope.fields,
+        page_size: Some(PAGE),
+        ..watcher::Config::default()
+    };
+    let mut events = pin!(listing::events(Api::<K>::all(client), config));
     let mut keeper = Keeper { index, state, contact, restarts, observer, trouble: Trouble::default() };
-    let mut strategy = InitialListStrategy::StreamingList;
-    loop {
-        let config = watcher::Config {
-            label_selector: scope.labels.clone(),
-            field_selector: scope.fields.clone(),
-            initial_list_strategy: strategy.clone(),
-            page_size: Some(PAGE),
-            ..watcher::Config::default()
-        };
-        keeper.run(Api::<K>::all(client.clone()), config, &strategy).await;
-        // The server does not know streaming lists: page through from now on.
-        strategy = InitialListStrategy::ListWatch;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => keeper.take(event),
+            Err(error) => {
+                keeper.contact.lose();
+                let pause = keeper.trouble.report(K::RESOURCE, &error);
+                sleep(pause).await;
+            }
+        }
     }
 }
 
@@ -103,56 +106,18 @@ struct Keeper<K: Indexed> {
 }
 
 impl<K: Indexed> Keeper<K> {
-    /// Runs one watcher until the server turns out not to know its way of listing.
-    async fn run(&mut self, api: Api<K>, config: watcher::Config, strategy: &InitialListStrategy) {
-        let streaming = *strategy == InitialListStrategy::StreamingList;
-        let mut events = pin!(watcher(api, config));
-        let mut listing = false;
-        let mut begun = false;
-        loop {
-            let event = if streaming && listing {
-                match timeout(SILENCE, events.next()).await {
-                    Ok(event) => event,
-                    // No bookmark that ends the list: a server that does not know the parameter.
-                    Err(_) => return,
-                }
-            } else {
-                events.next().await
-            };
-            match event {
-                None => return,
-                Some(Err(error)) => {
-                    if streaming && refuses_streaming(&error) {
-                        return;
-                    }
-                    self.contact.lose();
-                    let pause = self.trouble.report(K::RESOURCE, &error);
-                    sleep(pause).await;
-                }
-                Some(Ok(event)) => {
-                    match &event {
-                        Event::Init => {
-                            listing = true;
-                            if std::mem::replace(&mut begun, true) {
-                                self.restarts.inc();
-                            }
-                        }
-                        _ if listing && matches!(event, Event::InitDone) => listing = false,
-                        _ => {}
-                    }
-                    self.take(event);
-                }
-            }
-        }
-    }
-
     fn take(&mut self, event: Event<K>) {
         let now = now();
         if !matches!(event, Event::Init) {
             self.trouble.over(K::RESOURCE);
         }
         match event {
-            Event::Init => K::begin_relist(&self.index),
+            Event::Init => {
+                if self.state.is_synced() {
+                    self.restarts.inc();
+                }
+                K::begin_relist(&self.index);
+            }
             Event::InitApply(object) | Event::Apply(object) => {
                 if object.apply(&self.index, now) {
                     self.observer.changed(&object);
@@ -168,17 +133,6 @@ impl<K: Indexed> Keeper<K> {
             }
         }
     }
-}
-
-/// Whether an error means that streaming lists are unknown, or not allowed, there.
-fn refuses_streaming(error: &watcher::Error) -> bool {
-    let code = match error {
-        watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::InitialListFailed(kube::Error::Api(status)) => status.code,
-        watcher::Error::WatchError(status) => status.code,
-        _ => return false,
-    };
-    matches!(code, 400 | 422)
 }
 
 /// Failures of a watch: how long to wait, and what to say how often.
