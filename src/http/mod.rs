@@ -144,40 +144,41 @@ async fn accept(listener: TcpListener, routes: Arc<RwLock<HashMap<String, Handle
         };
         let routes = Arc::clone(&routes);
         tokio::spawn(async move {
-            let (replies, at_work) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            let service = service_fn(|request| async {
-                at_work.fetch_add(1, Ordering::Relaxed);
-                let reply = reply_to(request, &routes).await;
-                at_work.fetch_sub(1, Ordering::Relaxed);
-                replies.fetch_add(1, Ordering::Relaxed);
-                reply
-            });
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-            // The header time-out also ends idle kept-alive connections.
-            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-            let mut known = 0;
-            loop {
-                tokio::select! {
-                    ended = &mut connection => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "HTTP connection ended early");
-                        }
-                        break;
-                    }
-                    // Somebody who takes no replies would hold the connection for ever.
-                    () = tokio::time::sleep(STALL) => {
-                        let now = replies.load(Ordering::Relaxed);
-                        if now == known && at_work.load(Ordering::Relaxed) == 0 {
-                            tracing::debug!("HTTP connection ended: no progress");
-                            break;
-                        }
-                        known = now;
-                    }
-                }
+            if let Err(error) = converse(stream, &routes).await {
+                tracing::debug!(%error, "HTTP connection ended early");
             }
             drop(place);
         });
+    }
+}
+
+/// Serves a connection until it ends.
+async fn converse(stream: TcpStream, routes: &RwLock<HashMap<String, Handler>>) -> io::Result<()> {
+    let (replies, at_work) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let service = service_fn(|request| async {
+        at_work.fetch_add(1, Ordering::Relaxed);
+        let reply = reply_to(request, routes).await;
+        at_work.fetch_sub(1, Ordering::Relaxed);
+        replies.fetch_add(1, Ordering::Relaxed);
+        reply
+    });
+    let mut builder = http1::Builder::new();
+    // The header time-out also ends idle kept-alive connections.
+    builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut known = 0;
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended.map_err(io::Error::other),
+            // Somebody who takes no replies would hold the connection for ever.
+            () = tokio::time::sleep(STALL) => {
+                let now = replies.load(Ordering::Relaxed);
+                if now == known && at_work.load(Ordering::Relaxed) == 0 {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                known = now;
+            }
+        }
     }
 }
 
