@@ -1,4 +1,4 @@
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Error, Span, address::zones_of};
 
@@ -147,6 +147,15 @@ impl Token {
         self.error(format!("unknown {what} `{}`{}", self.text, self.hint(known)))
     }
 
+    /// What this word stands for; `what` says what it is.
+    ///
+    /// # Errors
+    /// It is none of the `known` ones.
+    pub fn choose<T: Copy>(&self, what: &str, known: &[(&str, T)]) -> Result<T, Error> {
+        let found = known.iter().find(|(word, _)| *word == self.text).map(|(_, meaning)| *meaning);
+        found.ok_or_else(|| self.unknown(what, &known.iter().map(|(word, _)| *word).collect::<Vec<_>>()))
+    }
+
     /// The word that may have been meant, or all that are known, as the end of a sentence.
     pub fn hint(&self, known: &[&str]) -> String {
         let near = known.iter().map(|word| (distance(word, &self.text), word)).min();
@@ -243,6 +252,16 @@ impl<'a> Args<'a> {
         let word = self.require(what)?;
         self.finish()?;
         Ok(word)
+    }
+
+    /// All words as paths; fewer than `N` may be there.
+    ///
+    /// # Errors
+    /// There are more.
+    pub fn paths<const N: usize>(mut self) -> Result<[Option<PathBuf>; N], Error> {
+        let paths = std::array::from_fn(|_| self.next().map(|word| PathBuf::from(&word.text)));
+        self.finish()?;
+        Ok(paths)
     }
 
     /// The next word as a duration.

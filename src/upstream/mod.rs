@@ -50,7 +50,7 @@ pub use error::AskError;
 pub use health::Health;
 pub use hosts::{Found, HostError, Hosts};
 pub use patience::Patience;
-pub use policy::{Attempts, Order, Policy};
+pub use policy::{Attempts, Order, Policy, Way};
 pub use rtt::Rtt;
 pub use secure::{Means, Secure, ServerName};
 pub use tls::{Tls, TlsFiles};

@@ -2,36 +2,54 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use smallvec::SmallVec;
 
-/// In which order upstreams are asked.
-#[derive(Debug, Default)]
-pub enum Policy {
+/// A way to choose the next upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
     /// Any order.
-    #[default]
     Random,
     /// Each in turn goes first.
-    RoundRobin(AtomicUsize),
+    RoundRobin,
     /// As they are written.
     Sequential,
+}
+
+impl Way {
+    /// With the word for each.
+    pub const WORDS: [(&str, Self); 3] =
+        [("random", Self::Random), ("round_robin", Self::RoundRobin), ("sequential", Self::Sequential)];
+}
+
+/// In which order upstreams are asked.
+#[derive(Debug)]
+pub struct Policy {
+    way: Way,
+    /// Counts the queries, if each upstream goes first in turn.
+    turn: AtomicUsize,
 }
 
 /// Numbers of upstreams.
 pub type Order = SmallVec<[usize; 16]>;
 
 impl Policy {
+    /// Orders in this way.
+    pub const fn new(way: Way) -> Self {
+        Self { way, turn: AtomicUsize::new(0) }
+    }
+
     /// Numbers of `count` upstreams in the order in which to try them. `random` gives any number.
     pub fn order(&self, count: usize, random: impl FnMut() -> usize) -> Order {
         let mut order: Order = (0..count).collect();
-        match self {
-            Self::Random => shuffle(&mut order, random),
-            Self::RoundRobin(next) if count > 0 => order.rotate_left(next.fetch_add(1, Relaxed) % count),
-            Self::RoundRobin(_) | Self::Sequential => {}
+        match self.way {
+            Way::Random => shuffle(&mut order, random),
+            Way::RoundRobin if count > 0 => order.rotate_left(self.turn.fetch_add(1, Relaxed) % count),
+            Way::RoundRobin | Way::Sequential => {}
         }
         order
     }
 
     /// Whether any upstream is as good as any other, so that a second one may be asked while the first is slow.
     pub const fn is_indifferent(&self) -> bool {
-        !matches!(self, Self::Sequential)
+        !matches!(self.way, Way::Sequential)
     }
 }
 
@@ -85,20 +103,20 @@ mod tests {
     #[test]
     fn orders() {
         let list = |order: Order| order.into_vec();
-        let sequential = Policy::Sequential;
+        let sequential = Policy::new(Way::Sequential);
         assert_eq!(list(sequential.order(3, || 0)), [0, 1, 2]);
-        let turns = Policy::RoundRobin(AtomicUsize::new(0));
+        let turns = Policy::new(Way::RoundRobin);
         let orders: Vec<_> = (0..4).map(|_| list(turns.order(3, || 0))).collect();
         assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
         let mut numbers = [0, 0].into_iter();
-        assert_eq!(list(Policy::Random.order(3, || numbers.next().unwrap())), [1, 2, 0]);
+        assert_eq!(list(Policy::new(Way::Random).order(3, || numbers.next().unwrap())), [1, 2, 0]);
         assert!(turns.order(0, || 0).is_empty());
     }
 
     #[test]
     fn attempts_go_round_and_pass_over_who_is_down() {
         let tried = |most, down: &[usize]| {
-            let mut attempts = Attempts::new(Policy::Sequential.order(3, || 0), most);
+            let mut attempts = Attempts::new(Policy::new(Way::Sequential).order(3, || 0), most);
             let mut tried = Vec::new();
             while let Some(index) = attempts.next(|index| !down.contains(&index)) {
                 tried.push(index);
@@ -117,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_second_one_is_asked_only_if_it_has_not_been() {
-        let mut attempts = Attempts::new(Policy::Sequential.order(2, || 0), 0);
+        let mut attempts = Attempts::new(Policy::new(Way::Sequential).order(2, || 0), 0);
         let untried = |attempts: &Attempts| attempts.has_untried(|_| true);
         assert!(untried(&attempts));
         attempts.next(|_| true);

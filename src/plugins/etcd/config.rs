@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
@@ -58,7 +58,7 @@ impl Config {
             "path" => self.root = Root::new(&line.args().one("a path in etcd")?.text),
             "endpoint" => self.endpoints = endpoints(line)?,
             "credentials" => self.credentials = credentials(line)?,
-            "tls" => self.tls = Some(tls_files(line)?),
+            "tls" => self.tls = Some(TlsFiles::named(line.args().paths()?)),
             "min-lease-ttl" => {
                 let least = seconds(line)?;
                 self.policy.leases.least = if least == 0 { Bounds::default().least } else { least };
@@ -100,13 +100,6 @@ fn credentials(line: &Line) -> Result<Option<(String, String)>, Error> {
     let password = args.require("the user's password")?.text.clone();
     args.finish()?;
     Ok((!user.is_empty() && !password.is_empty()).then_some((user, password)))
-}
-
-fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
-    let mut args = line.args();
-    let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
-    args.finish()?;
-    Ok(TlsFiles::named(words.map(|word| word.map(|word| PathBuf::from(&word.text)))))
 }
 
 /// Seconds, or a duration.

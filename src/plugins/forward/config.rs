@@ -1,6 +1,5 @@
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -16,7 +15,7 @@ use super::{
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Instance, Line, Stanza, Token},
-    upstream::{Connecting, Policy, ServerName, TlsFiles},
+    upstream::{Connecting, ServerName, TlsFiles, Way},
     wire::{Name, Question, Rcode, RecordType},
 };
 
@@ -72,7 +71,7 @@ pub(super) struct Options {
     pub(super) probe_every: Duration,
     pub(super) probe: Question,
     pub(super) probe_recursion: bool,
-    pub(super) policy: PolicyName,
+    pub(super) policy: Way,
     pub(super) max_concurrent: usize,
     pub(super) fail_fast: bool,
     pub(super) failover: Vec<Rcode>,
@@ -84,13 +83,6 @@ pub(super) struct Options {
     pub(super) doh_get: bool,
     /// Who knows hosts; empty = whom the system asks.
     pub(super) resolver: Vec<SocketAddr>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PolicyName {
-    Random,
-    RoundRobin,
-    Sequential,
 }
 
 impl Default for Options {
@@ -105,7 +97,7 @@ impl Default for Options {
             probe_every: Duration::from_millis(500),
             probe: Question::new(Name::root(), RecordType::NS),
             probe_recursion: true,
-            policy: PolicyName::Random,
+            policy: Way::Random,
             max_concurrent: 0,
             fail_fast: false,
             failover: Vec::new(),
@@ -200,14 +192,14 @@ impl Forward {
             "max_connect_attempts" => options.max_attempts = Some(count(line)? as usize),
             "read_timeout" => options.read_timeout = read_timeout(line)?,
             "health_check" => health_check(line, options)?,
-            "policy" => options.policy = policy(line)?,
+            "policy" => options.policy = line.args().one("a policy")?.choose("policy", &Way::WORDS)?,
             "max_concurrent" => options.max_concurrent = count(line)? as usize,
             "next" => options.next = rcodes(line)?,
             "next_on_nodata" => options.next_on_nodata = on(line)?,
             "failover" => options.failover = failover(line)?,
             "failfast_all_unhealthy_upstreams" => options.fail_fast = on(line)?,
             "source_address" => options.connecting.source = Some(line.args().one("an address")?.ip()?),
-            "tls" => options.tls = tls_files(line)?,
+            "tls" => options.tls = TlsFiles::named(line.args().paths()?),
             "tls_servername" => {
                 let word = line.args().one("a name")?;
                 options.server_name = Some(server_name(word, &word.text)?);
@@ -229,13 +221,6 @@ fn count(line: &Line) -> Result<u32, Error> {
     Ok(line.args().one("a number")?.integer(&line.word.text, 0..=i64::from(u32::MAX))? as u32)
 }
 
-fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
-    let mut args = line.args();
-    let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
-    args.finish()?;
-    Ok(TlsFiles::named(words.map(|word| word.map(|word| PathBuf::from(&word.text)))))
-}
-
 fn read_timeout(line: &Line) -> Result<Duration, Error> {
     let word = line.args().one("a duration")?;
     let time = word.duration()?;
@@ -243,16 +228,6 @@ fn read_timeout(line: &Line) -> Result<Duration, Error> {
         return Err(word.error("the time must be longer than zero"));
     }
     Ok(time)
-}
-
-fn policy(line: &Line) -> Result<PolicyName, Error> {
-    let word = line.args().one("a policy")?;
-    match word.text.as_str() {
-        "random" => Ok(PolicyName::Random),
-        "round_robin" => Ok(PolicyName::RoundRobin),
-        "sequential" => Ok(PolicyName::Sequential),
-        _ => Err(word.unknown("policy", &["random", "round_robin", "sequential"])),
-    }
 }
 
 fn health_check(line: &Line, options: &mut Options) -> Result<(), Error> {
@@ -323,18 +298,13 @@ impl Forward {
     fn start(self, block: &mut Block<'_>) -> Result<super::Forward, BuildError> {
         let Self { from, to, except, mut options } = self;
         options.tls = options.tls.placed(|file| block.path(file));
-        let policy = match options.policy {
-            PolicyName::Random => Policy::Random,
-            PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),
-            PolicyName::Sequential => Policy::Sequential,
-        };
         let members = Members::new(to, &options, block)?;
         let departures = Members::departures(block)?;
         let now = members.now();
         if now.is_empty() && !members.has_hosts() {
             return Err(BuildError("no upstream is left to forward to".to_owned()));
         }
-        let proxy = Arc::new(Proxy::new(now, policy, options, Metrics::register(block.registry()), (from, departures)));
+        let proxy = Arc::new(Proxy::new(now, options, Metrics::register(block.registry()), (from, departures)));
         follow(members, &proxy, block);
         let watched = Arc::clone(&proxy);
         block.after_start(move |started| async move { super::round_trips::watch(&watched, &started).await });
@@ -404,7 +374,7 @@ mod tests {
         assert_eq!(options("max_concurrent 1000").unwrap().max_concurrent, 1000);
         assert_eq!(options("max_connect_attempts 0").unwrap().max_attempts, Some(0));
         assert_eq!(options("next NXDOMAIN refused").unwrap().next, [Rcode::NXDOMAIN, Rcode::REFUSED]);
-        assert_eq!(options("policy sequential").unwrap().policy, PolicyName::Sequential);
+        assert_eq!(options("policy sequential").unwrap().policy, Way::Sequential);
         assert_eq!(options("expire 20s\nmax_age 1m").unwrap().connecting.max_age, Duration::from_secs(60));
         let probing = options("health_check 1s no_rec domain example.org").unwrap();
         assert_eq!((probing.probe_every, probing.probe_recursion), (Duration::from_secs(1), false));

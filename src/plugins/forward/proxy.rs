@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     chain::{AskedUpstream, Transport, Watched},
-    upstream::{Ask, AskError, Attempts, Departures, Order, Patience, Policy, Protocol, Upstream},
+    upstream::{Ask, AskError, Attempts, Departures, Order, Patience, Policy, Protocol, Upstream, Way},
     wire::{Ede, Failure, Flags, Name, Packet, Rcode, RecordType, Response},
 };
 
@@ -65,12 +65,12 @@ struct Remains {
 impl Proxy {
     pub(super) fn new(
         members: Vec<Arc<Member>>,
-        policy: Policy,
         options: Options,
         metrics: Metrics,
         round_trips: (Name, Arc<Departures>),
     ) -> Self {
         let (members, runtime) = (RwLock::new(members.into()), Handle::current());
+        let policy = Policy::new(options.policy);
         Self { members, policy, options, metrics, round_trips, runtime }
     }
 
@@ -111,7 +111,7 @@ impl Proxy {
         let random = || rand::random::<u32>() as usize;
         if all_down {
             // Perhaps it is the probing that fails: spread over all.
-            return Policy::Random.order(members.len(), random);
+            return Policy::new(Way::Random).order(members.len(), random);
         }
         let mut order = self.policy.order(members.len(), random);
         // Now and then as the policy says: who was slow may be fast again.

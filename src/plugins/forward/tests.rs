@@ -9,7 +9,7 @@ use super::{
 use crate::{
     chain::{Chain, Outcome, Transport},
     metrics::Registry,
-    upstream::{Policy, Upstream},
+    upstream::Upstream,
     wire::{Ede, Packet, Query, RData, Record, RecordType},
 };
 
@@ -26,7 +26,6 @@ fn line(from: &str, except: &[&str], options: Options, registry: &Registry) -> F
         except: ZoneSet::new(except.iter().map(|zone| name(zone)).collect()),
         proxy: Arc::new(Proxy::new(
             vec![Arc::new(member)],
-            Policy::Random,
             options,
             Metrics::register(registry),
             (Name::root(), Arc::default()),

@@ -1,7 +1,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
 };
 
 use tokio::runtime::Handle;
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     chain::{Block, Build, BuildError, Keys, Role, ZoneSet},
     corefile::{Error, Errors, Line, Stanza, Token},
-    upstream::{Connecting, Policy, ServerName, Tls, TlsFiles, Upstream, resolv_conf},
+    upstream::{Connecting, Policy, ServerName, Tls, TlsFiles, Upstream, Way, resolv_conf},
     wire::Name,
 };
 
@@ -32,7 +32,7 @@ struct Config {
     /// Encrypted with this; `None` = not encrypted.
     tls: Option<TlsFiles>,
     server_name: Option<ServerName<'static>>,
-    policy: PolicyName,
+    policy: Way,
     fallthrough: ZoneSet,
 }
 
@@ -42,13 +42,6 @@ enum To {
     Address(SocketAddr),
     /// A file in the format of resolv.conf.
     File(PathBuf),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PolicyName {
-    Random,
-    RoundRobin,
-    Sequential,
 }
 
 pub(super) fn parse(stanza: &Stanza, _: &Keys) -> Result<Box<dyn Build>, Errors> {
@@ -75,7 +68,7 @@ impl Config {
             except: Vec::new(),
             tls: None,
             server_name: None,
-            policy: PolicyName::Random,
+            policy: Way::Random,
             fallthrough: ZoneSet::default(),
         };
         for line in &instance.lines {
@@ -90,7 +83,7 @@ impl Config {
                 line.args().require("a zone")?;
                 self.except.extend(line.args().zones()?);
             }
-            "tls" => self.tls = Some(tls_files(line)?),
+            "tls" => self.tls = Some(TlsFiles::named(line.args().paths()?)),
             "tls_servername" => {
                 let word = line.args().one("a name")?;
                 let name = ServerName::try_from(word.text.clone());
@@ -98,7 +91,7 @@ impl Config {
                 self.server_name = Some(name);
                 self.tls.get_or_insert_default();
             }
-            "policy" => self.policy = policy(line)?,
+            "policy" => self.policy = line.args().one("a policy")?.choose("policy", &Way::WORDS)?,
             "fallthrough" => self.fallthrough = ZoneSet::read(&line.args().fallthrough()?, &line.word)?,
             _ => return Err(line.unknown(&PROPERTIES)),
         }
@@ -149,23 +142,6 @@ fn named_by(file: &Path) -> Result<Vec<SocketAddr>, BuildError> {
     Ok(resolv_conf::nameservers(&String::from_utf8_lossy(&text)))
 }
 
-fn tls_files(line: &Line) -> Result<TlsFiles, Error> {
-    let mut args = line.args();
-    let words: [Option<&Token>; 3] = std::array::from_fn(|_| args.next());
-    args.finish()?;
-    Ok(TlsFiles::named(words.map(|word| word.map(|word| PathBuf::from(&word.text)))))
-}
-
-fn policy(line: &Line) -> Result<PolicyName, Error> {
-    let word = line.args().one("a policy")?;
-    match word.text.as_str() {
-        "random" => Ok(PolicyName::Random),
-        "round_robin" => Ok(PolicyName::RoundRobin),
-        "sequential" => Ok(PolicyName::Sequential),
-        _ => Err(word.unknown("policy", &["random", "round_robin", "sequential"])),
-    }
-}
-
 impl Build for Config {
     fn role(&self) -> Role {
         let beyond = self.except.iter().filter_map(|zone| Name::parse(zone).ok());
@@ -192,13 +168,8 @@ impl Build for Config {
             })
         };
         let members = addresses.into_iter().map(member).collect::<Result<_, _>>()?;
-        let policy = match policy {
-            PolicyName::Random => Policy::Random,
-            PolicyName::RoundRobin => Policy::RoundRobin(AtomicUsize::new(0)),
-            PolicyName::Sequential => Policy::Sequential,
-        };
         let except = ZoneSet::parse(&except).map_err(|error| BuildError(error.to_string()))?;
-        let (proxy, watchers) = (Arc::new(Proxy { members, policy }), block.watchers());
+        let (proxy, watchers) = (Arc::new(Proxy { members, policy: Policy::new(policy) }), block.watchers());
         block.link(super::Grpc { from, except, fallthrough, proxy, watchers });
         Ok(())
     }
@@ -221,16 +192,13 @@ mod tests {
         assert_eq!(plain.from.to_string(), "example.org.");
         let file = To::File("/etc/resolv.conf".into());
         assert_eq!(plain.to, [address("192.0.2.1:53"), address("[2001:db8::1]:9005"), file]);
-        assert_eq!((plain.tls, plain.policy), (None, PolicyName::Random));
+        assert_eq!((plain.tls, plain.policy), (None, Way::Random));
         let full = read(
             "grpc . 192.0.2.1 {\nexcept a.test b.test\ntls c k ca\ntls_servername dns.test\npolicy sequential\n\
              fallthrough c.test\n}",
         )
         .unwrap();
-        assert_eq!(
-            (full.except, full.policy),
-            (vec!["a.test.".to_owned(), "b.test.".to_owned()], PolicyName::Sequential)
-        );
+        assert_eq!((full.except, full.policy), (vec!["a.test.".to_owned(), "b.test.".to_owned()], Way::Sequential));
         assert_eq!(
             full.tls,
             Some(TlsFiles { identity: Some(("c".into(), "k".into())), authorities: Some("ca".into()) })

@@ -33,17 +33,13 @@ fn read(stanza: &Stanza) -> Result<CredentialFiles, Error> {
 
 fn property(files: &mut CredentialFiles, line: &Line) -> Result<(), Error> {
     match line.word.text.as_str() {
-        "client_auth" => files.clients = client_auth(line.args().one("whose certificates are asked for")?)?,
+        "client_auth" => {
+            files.clients = line.args().one("whose certificates are asked for")?.choose("mode", &ClientAuth::WORDS)?
+        }
         "keylog" => files.key_log = Some(file(line.args().one("a file")?)),
         _ => return Err(line.unknown(&["client_auth", "keylog"])),
     }
     Ok(())
-}
-
-fn client_auth(word: &Token) -> Result<ClientAuth, Error> {
-    let names = ClientAuth::WORDS.map(|(name, _)| name);
-    let known = ClientAuth::WORDS.iter().find(|(name, _)| *name == word.text);
-    known.map(|(_, clients)| *clients).ok_or_else(|| word.unknown("mode", &names))
 }
 
 fn acme(word: &Token) -> Error {
