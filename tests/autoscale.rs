@@ -662,7 +662,7 @@ fn the_rights_of_the_original_suffice() {
     let scaler = Autoscaler::start(&kubeconfig, &flags);
     eventually("nodes are named", PATIENCE, || {
         let (code, text) = scaler.get("/last-poll");
-        code == 500 && text.contains("forbidden to list nodes: give the ServiceAccount `list` on nodes")
+        code == 500 && text.contains("forbidden to watch nodes: give the ServiceAccount `watch` on nodes")
     });
 }
 

@@ -49,6 +49,13 @@ pub struct Block {
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// The first directive of a server block with these lines.
+#[cfg(test)]
+pub(crate) fn stanza(lines: &str) -> Stanza {
+    let file = parse("Corefile", &format!(". {{\n{lines}\n}}\n"), Path::new(""), &|_| None).expect("a Corefile");
+    file.blocks.into_iter().flat_map(|block| block.stanzas).next().expect("a directive")
+}
+
 /// Reads a Corefile from disk, with imports, snippets and environment variables resolved.
 ///
 /// # Errors

@@ -1,12 +1,10 @@
-use std::path::Path;
-
 use super::{config::Config, *};
 use crate::{chain::Keys, corefile, wire::Name};
 
 fn read(text: &str) -> Result<AccessControl, String> {
-    let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
+    let stanza = corefile::stanza(text);
     let keys = Keys { zones: vec![".".to_owned()] };
-    let config = Config::read(&file.blocks[0].stanzas[0], &keys).map_err(|error| error.message().to_owned())?;
+    let config = Config::read(&stanza, &keys).map_err(|error| error.message().to_owned())?;
     let lists = config.lists.into_iter().map(|(zones, policies)| List { zones, policies, refusals: Vec::new() });
     Ok(AccessControl { lists: lists.collect(), allowed: Vec::new() })
 }

@@ -126,10 +126,9 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<Source, String> {
-        let text = format!("example.org {{\n{text}\n}}\n");
-        let file = corefile::parse("Corefile", &text, std::path::Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(text);
         let keys = Keys { zones: vec!["example.org.".to_owned()] };
-        Source::read(&file.blocks[0].stanzas[0].instances[0], &keys).map_err(|error| error.message().to_owned())
+        Source::read(&stanza.instances[0], &keys).map_err(|error| error.message().to_owned())
     }
 
     #[test]

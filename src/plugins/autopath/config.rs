@@ -158,10 +158,9 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<Config, String> {
-        let text = format!("example.org {{\n{text}\nkubernetes\n}}\n");
-        let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(&format!("{text}\nkubernetes"));
         let keys = Keys { zones: vec!["example.org.".to_owned()] };
-        Config::read(&file.blocks[0].stanzas[0], &keys).map_err(|error| error.message().to_owned())
+        Config::read(&stanza, &keys).map_err(|error| error.message().to_owned())
     }
 
     #[test]
@@ -197,8 +196,8 @@ mod tests {
         ] {
             assert_eq!(read(text).err().as_deref(), Some(message), "{text}");
         }
-        let alone = corefile::parse("Corefile", "a {\nautopath @kubernetes\n}\n", Path::new(""), &|_| None).unwrap();
-        let error = Config::read(&alone.blocks[0].stanzas[0], &Keys::default()).unwrap_err();
+        let alone = corefile::stanza("autopath @kubernetes");
+        let error = Config::read(&alone, &Keys::default()).unwrap_err();
         assert_eq!(error.message(), "there is no `kubernetes` in this server block");
     }
 }

@@ -147,15 +147,13 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     fn one(text: &str) -> Result<One, String> {
-        let file =
-            corefile::parse("Corefile", &format!(".:53 {{\ndnstap {text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-        read(&file.blocks[0].stanzas[0].instances[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(&format!("dnstap {text}"));
+        read(&stanza.instances[0]).map_err(|error| error.message().to_owned())
     }
 
     #[test]

@@ -139,15 +139,14 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     fn read(text: &str) -> Result<Config, String> {
-        let file = corefile::parse("Corefile", &format!("a.test {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(text);
         let keys = Keys { zones: vec!["a.test.".to_owned()] };
-        Config::read(&file.blocks[0].stanzas[0], &keys).map_err(|error| error.message().to_owned())
+        Config::read(&stanza, &keys).map_err(|error| error.message().to_owned())
     }
 
     #[test]

@@ -335,14 +335,13 @@ fn follow(members: Members, proxy: &Arc<Proxy>, block: &mut Block<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     fn read(text: &str) -> Result<Forward, String> {
-        let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-        Forward::read(&file.blocks[0].stanzas[0].instances[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(text);
+        Forward::read(&stanza.instances[0]).map_err(|error| error.message().to_owned())
     }
 
     fn options(line: &str) -> Result<Options, String> {

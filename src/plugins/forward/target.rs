@@ -250,8 +250,8 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<To, String> {
-        let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-        To::read(&file.blocks[0].stanzas[0].name).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(text);
+        To::read(&stanza.name).map_err(|error| error.message().to_owned())
     }
 
     /// `tls 192.0.2.1 853 dns.example.org`: scheme, place, port, name.

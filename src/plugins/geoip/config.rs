@@ -70,8 +70,8 @@ mod tests {
             ("geoip a {\nedns-subnet 24\n}", Err("unexpected argument `24`")),
             ("geoip a {\nsubnet\n}", Err("unknown property `subnet`; expected one of: edns-subnet")),
         ] {
-            let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-            let read = Config::read(&file.blocks[0].stanzas[0]);
+            let stanza = corefile::stanza(text);
+            let read = Config::read(&stanza);
             let read = read.as_ref().map(|config| (config.file.to_str().unwrap(), config.edns_subnet));
             assert_eq!(read.map_err(Error::message), expected, "{text}");
         }

@@ -181,8 +181,8 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<Config, String> {
-        let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-        Config::read(&file.blocks[0].stanzas[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(text);
+        Config::read(&stanza).map_err(|error| error.message().to_owned())
     }
 
     #[test]

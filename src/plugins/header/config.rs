@@ -75,16 +75,14 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     /// `query set/clear, response set/clear` of the bits.
     fn read(lines: &str) -> Result<Config, String> {
-        let text = format!(". {{\nheader {{\n{lines}\n}}\n}}\n");
-        let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
-        Config::read(&file.blocks[0].stanzas[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(&format!("header {{\n{lines}\n}}"));
+        Config::read(&stanza).map_err(|error| error.message().to_owned())
     }
 
     #[test]

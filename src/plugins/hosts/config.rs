@@ -118,10 +118,9 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<Config, String> {
-        let text = format!("example.org {{\n{text}\n}}\n");
-        let file = corefile::parse("Corefile", &text, std::path::Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(text);
         let keys = Keys { zones: vec!["example.org.".to_owned()] };
-        Config::read(&file.blocks[0].stanzas[0], &keys).map_err(|error| error.message().to_owned())
+        Config::read(&stanza, &keys).map_err(|error| error.message().to_owned())
     }
 
     #[test]

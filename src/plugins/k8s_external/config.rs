@@ -87,16 +87,14 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     fn read(text: &str) -> Result<Config, String> {
-        let text = format!("example.org {{\n{text}\nkubernetes\n}}\n");
-        let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(&format!("{text}\nkubernetes"));
         let keys = Keys { zones: vec!["example.org.".to_owned()] };
-        Config::read(&file.blocks[0].stanzas[0], &keys).map_err(|error| error.message().to_owned())
+        Config::read(&stanza, &keys).map_err(|error| error.message().to_owned())
     }
 
     #[test]

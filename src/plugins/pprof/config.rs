@@ -64,7 +64,6 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
@@ -84,8 +83,8 @@ mod tests {
             ("pprof {\nmutex\n}", Err("unknown property `mutex`; expected one of: block")),
             ("pprof\npprof", Err("may stand only once in a server block")),
         ] {
-            let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-            let read = Config::read(&file.blocks[0].stanzas[0]);
+            let stanza = corefile::stanza(text);
+            let read = Config::read(&stanza);
             let read = read.as_ref().map(|config| config.address.as_str()).map_err(Error::message);
             assert_eq!(read, expected, "{text}");
         }

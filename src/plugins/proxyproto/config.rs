@@ -81,14 +81,13 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     fn rules(text: &str) -> Result<ProxyRules, String> {
-        let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-        read(&file.blocks[0].stanzas[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(text);
+        read(&stanza).map_err(|error| error.message().to_owned())
     }
 
     #[test]

@@ -1,5 +1,4 @@
 use std::{
-    path::Path,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -42,9 +41,8 @@ struct Seen {
 }
 
 fn rules(lines: &str) -> Result<Vec<rule::Rule>, String> {
-    let text = format!(". {{\n{lines}\n}}\n");
-    let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
-    let instances = &file.blocks[0].stanzas[0].instances;
+    let stanza = corefile::stanza(lines);
+    let instances = &stanza.instances;
     instances.iter().map(|instance| config::rule(instance).map_err(|error| error.message().to_owned())).collect()
 }
 

@@ -134,11 +134,10 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<Config, String> {
-        let text = format!("example.org {{\n{text}\n}}\n");
-        let file = corefile::parse("Corefile", &text, std::path::Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(text);
         let keys = Keys { zones: vec!["example.org.".to_owned()] };
         let mut config = Config::default();
-        let read = config.read(&file.blocks[0].stanzas[0].instances[0], &keys);
+        let read = config.read(&stanza.instances[0], &keys);
         read.map(|()| config).map_err(|error| error.message().to_owned())
     }
 

@@ -105,10 +105,9 @@ mod tests {
     use crate::corefile;
 
     fn read(text: &str) -> Result<Order, String> {
-        let text = format!("example.org example.net {{\n{text}\n}}\n");
-        let file = corefile::parse("Corefile", &text, std::path::Path::new(""), &|_| None).unwrap();
+        let stanza = corefile::stanza(text);
         let keys = Keys { zones: vec!["example.org.".to_owned(), "example.net.".to_owned()] };
-        Order::read(&file.blocks[0].stanzas[0].instances[0], &keys).map_err(|error| error.message().to_owned())
+        Order::read(&stanza.instances[0], &keys).map_err(|error| error.message().to_owned())
     }
 
     #[test]

@@ -73,7 +73,6 @@ impl Build for Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
@@ -96,8 +95,8 @@ mod tests {
             ("siit {\neam 192.0.2.1 2001:db8::/64\n}", "eam: expected an IP address, found `2001:db8::/64`"),
             ("siit {\nam 192.0.2.1\n}", "unknown property `am`; did you mean `eam`?"),
         ] {
-            let file = corefile::parse("Corefile", &format!(". {{\n{text}\n}}\n"), Path::new(""), &|_| None).unwrap();
-            let error = Config::read(&file.blocks[0].stanzas[0]).expect_err(text);
+            let stanza = corefile::stanza(text);
+            let error = Config::read(&stanza).expect_err(text);
             assert_eq!(error.message(), message, "{text}");
         }
     }

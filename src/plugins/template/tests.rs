@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use super::*;
 use crate::{
@@ -8,10 +8,9 @@ use crate::{
 };
 
 fn rules(text: &str) -> Result<Vec<Rule>, Error> {
-    let text = format!("test {{\n{text}\n}}\n");
-    let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
+    let stanza = corefile::stanza(text);
     let keys = Keys { zones: vec!["test.".to_owned()] };
-    file.blocks[0].stanzas[0].instances.iter().map(|instance| config::read(instance, &keys)).collect()
+    stanza.instances.iter().map(|instance| config::read(instance, &keys)).collect()
 }
 
 /// The response code, flags and records of an answer; `next` if no template is for the question.

@@ -76,15 +76,13 @@ impl Build for Timeouts {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::corefile;
 
     fn limits(lines: &str) -> Result<TcpLimits, String> {
-        let text = format!(". {{\ntimeouts {{\n{lines}\n}}\n}}\n");
-        let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
-        read(&file.blocks[0].stanzas[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(&format!("timeouts {{\n{lines}\n}}"));
+        read(&stanza).map_err(|error| error.message().to_owned())
     }
 
     #[test]

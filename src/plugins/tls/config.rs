@@ -58,9 +58,8 @@ mod tests {
     use crate::corefile;
 
     fn files(text: &str) -> Result<CredentialFiles, String> {
-        let text = format!("tls://. {{\ntls {text}\n}}\n");
-        let file = corefile::parse("Corefile", &text, Path::new(""), &|_| None).unwrap();
-        read(&file.blocks[0].stanzas[0]).map_err(|error| error.message().to_owned())
+        let stanza = corefile::stanza(&format!("tls {text}"));
+        read(&stanza).map_err(|error| error.message().to_owned())
     }
 
     #[test]
