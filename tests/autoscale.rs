@@ -784,8 +784,8 @@ fn five_thousand_nodes_in_little_memory_and_few_requests() {
     );
     assert!(polls >= 12. && requests <= polls, "{requests} requests in {polls} polls");
     if is_as_released() {
-        // Three quarters of it are pages of the binary.
-        assert!(now <= 12_288 && own <= 2_800, "{now} kB resident, {own} of them no file");
+        // More than half of it are pages of the program: `make order` if those have grown.
+        assert!(now <= 8_192 && own <= 2_800, "{now} kB resident, {own} of them no file");
     }
 }
 

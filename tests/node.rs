@@ -678,7 +678,7 @@ fn the_manifest_serves_with_its_rights_alone() {
 
 #[test]
 #[ignore = "needs root and network namespaces: `make e2e`"]
-fn a_million_queries_over_ten_thousand_names_take_16_megabytes() {
+fn a_million_queries_over_ten_thousand_names_take_14_megabytes() {
     let mut node = Node::build(Proxy::Nftables);
     let number = node.start("");
     let names: String = (0..NAMES).map(|number| format!("n{number}.default.svc.cluster.local A\n")).collect();
@@ -691,7 +691,8 @@ fn a_million_queries_over_ten_thousand_names_take_16_megabytes() {
     let completed = told.lines().find(|line| line.contains("Queries completed")).expect("dnsperf's report");
     assert!(completed.contains("1000000 ("), "{completed}");
     if is_as_released() {
-        assert!(after[0] <= 16 * 1024, "{} kB of anonymous and {} kB of file memory", after[1], after[2]);
+        // `make order` if it is file memory that has grown.
+        assert!(after[0] <= 14 * 1024, "{} kB of anonymous and {} kB of file memory", after[1], after[2]);
     }
     assert_eq!(node.end(number, "TERM"), Some(0));
 }
