@@ -91,6 +91,10 @@ fn each_trap_has_its_warning() {
             "stdin:2:5: warning: has nothing to hand over: no directive of this block has a whole zone",
         ),
         (
+            "a.test {\n    dynupdate {\n        file db\n        allow k.a.test. @ TXT\n    }\n}\n",
+            "stdin:2:5: warning: refuses every update: without `tsig` in this block nobody can show who they are",
+        ),
+        (
             ". {\n    geoip places.mmdb\n    whoami\n}\n",
             "stdin:2:5: warning: the labels of `geoip` can be read by nobody: add `metadata` to this block",
         ),
@@ -137,6 +141,7 @@ fn each_trap_has_its_warning() {
         ". {\n    kubernetes cluster.local\n}\nsvc.cluster.local:54 {\n    whoami\n}\n",
         "tls://. https://. quic://. {\n    tls dns.pem dns.key\n    whoami\n}\n.:853 {\n    whoami\n}\n",
         ". {\n    rewrite continue cname a.example b.example\n    rewrite name c.example d.example\n    whoami\n}\n",
+        "a.test {\n    tsig {\n        secret k.a.test. c2VjcmV0\n    }\n    dynupdate {\n        file db\n        allow k.a.test. @ TXT\n    }\n    transfer {\n        to *\n    }\n}\n",
         "a.test {\n    view v {\n        expr true\n    }\n    whoami\n}\na.test {\n    whoami\n}\n",
         ". {\n    hosts /etc/hosts cluster.local {\n        fallthrough\n    }\n    kubernetes cluster.local\n    forward . 192.0.2.1\n}\n",
         ". {\n    forward a.test 192.0.2.2\n    forward . 192.0.2.1\n}\n",

@@ -89,7 +89,8 @@ struct Evictions(Counter);
 impl Lifecycle<Box<[u8]>, Arc<Entry>> for Evictions {
     type RequestState = ();
 
-    fn on_evict(&self, (): &mut (), _: Box<[u8]>, _: Arc<Entry>) {
+    // Not `on_evict`: that hears of answers whose place a newer one of the same question takes as well.
+    fn before_evict(&self, (): &mut (), _: &Box<[u8]>, _: &mut Arc<Entry>) {
         self.0.inc();
     }
 }

@@ -99,6 +99,24 @@ fn address_for(seconds: u64) -> (Packet, Storable) {
 }
 
 #[test]
+fn a_newer_answer_sends_nobody_away() {
+    let counter = Registry::new().counter("evicted", "-", &["half"]);
+    let counters = ["success", "denial"].map(|half| counter.with_label_values(&[half]));
+    let cache = AnswerCache::new(Bounds { success: 16, denial: 16, stale: Duration::from_secs(60) }, counters);
+    let keep = |name: &str| {
+        let question = Question::new(Name::parse(name).unwrap(), RecordType::A);
+        let query = Query::internal(question.clone());
+        let (packet, storable) = address_for(30);
+        cache.keep(&Key::of(&question, &query), packet, storable, Instant::now(), None);
+    };
+    let gone = || counter.with_label_values(&["success"]).get();
+    (0..100).for_each(|_| keep("a.test"));
+    assert_eq!((cache.len(Half::Success), gone()), (1, 0));
+    (0..100).for_each(|number| keep(&format!("n{number}.test")));
+    assert_eq!(cache.len(Half::Success) + gone(), 101);
+}
+
+#[test]
 fn an_entry_ages_and_ends() {
     let cache = store(10);
     let key = Key::of(&question(), &Query::internal(question()));

@@ -21,6 +21,7 @@ pub(super) fn of(picture: &Picture<'_>) -> Vec<Finding> {
         idle_cache(picture),
         idle_loop(picture),
         idle_transfer(picture),
+        idle_dynupdate(picture),
         unread_labels(picture),
         credulous_listener(picture),
     ];
@@ -67,10 +68,17 @@ fn idle_loop(picture: &Picture<'_>) -> Option<Finding> {
 /// `transfer` in a block without a zone.
 fn idle_transfer(picture: &Picture<'_>) -> Option<Finding> {
     let word = &picture.part("transfer")?.stanza.name;
-    let with_zones = ["file", "auto", "secondary", "kubernetes"];
+    let with_zones = ["file", "auto", "secondary", "kubernetes", "dynupdate"];
     let has = |part: &super::Part<'_>| with_zones.contains(&part.name()) || matches!(part.role.kind, Kind::Unknown);
     let text = "has nothing to hand over: no directive of this block has a whole zone";
     (!picture.chain.iter().any(has)).then(|| Finding::warning(word, text.to_owned()))
+}
+
+/// `dynupdate` takes nothing that is not signed.
+fn idle_dynupdate(picture: &Picture<'_>) -> Option<Finding> {
+    let word = &picture.part("dynupdate")?.stanza.name;
+    let text = "refuses every update: without `tsig` in this block nobody can show who they are";
+    picture.part("tsig").is_none().then(|| Finding::warning(word, text.to_owned()))
 }
 
 /// What does nothing but to know labels, in a block whose queries have none.
