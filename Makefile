@@ -17,7 +17,7 @@ release:
 		-C linker=link/cc -C link-arg=-Wl,--defsym=seamark_order=$(ORDER)
 
 ## Lists anew what runs (root), for the order of functions in the program. Before a release, or when memory has grown.
-order: tools release target/e2e/apiserver
+order: tools namespaces release target/e2e/apiserver
 	@sh link/list.sh
 
 ## Unit tests and black-box tests of the real binary.

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }
 program=$PWD/target/release/seamark
 place=$(mktemp -d)
-space=seamark-order-$$
+space=seamark-$$-order
 clean() {
     kill $started 2>/dev/null || true
     wait
@@ -14,6 +14,7 @@ clean() {
 }
 started=
 trap clean EXIT
+trap 'exit 130' HUP INT TERM
 cd "$place"
 
 # until COMMAND...: waits until it succeeds.
@@ -165,5 +166,9 @@ cd "$OLDPWD"
         awk -f link/hashless.awk -f link/list.awk "$place/cluster.profile" "$place/node.profile" "$place/autoscaler.profile" - |
         sort -k1,1n -k2,3 | cut -d' ' -f2-
 } >"$place/functions"
+[ "$(wc -l <"$place/functions")" -gt 1000 ] || {
+    echo "hardly a function has run" >&2
+    exit 1
+}
 mv "$place/functions" link/functions
 wc -l link/functions

@@ -784,7 +784,7 @@ fn five_thousand_nodes_in_little_memory_and_few_requests() {
     );
     assert!(polls >= 12. && requests <= polls, "{requests} requests in {polls} polls");
     if is_as_released() {
-        // More than half of it are pages of the program: `make order` if those have grown.
+        // More than half of it are pages of the program: `make order` if those have grown, or another linker than lld.
         assert!(now <= 8_192 && own <= 2_800, "{now} kB resident, {own} of them no file");
     }
 }

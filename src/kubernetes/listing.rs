@@ -59,6 +59,8 @@ impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Listing<K>
                     self.page();
                     continue;
                 }
+                // The next list begins when the server has been reached again.
+                Some(Err(_)) => self.listing = false,
                 _ => {}
             }
             return event;
@@ -67,6 +69,7 @@ impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Listing<K>
 
     /// Begins anew, in pages from now on.
     fn page(&mut self) {
+        tracing::debug!(url = self.api.resource_url(), "the API server gives no list as a watch");
         self.config.initial_list_strategy = InitialListStrategy::ListWatch;
         self.events = watcher(self.api.clone(), self.config.clone()).boxed();
         self.listing = false;

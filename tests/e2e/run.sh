@@ -15,5 +15,7 @@ export SEAMARK="$PWD/target/release/seamark" COREDNS="$PWD/target/e2e/coredns"
 # What measures time, memory or losses runs alone; all else mostly waits, and beside one another.
 alone="upstream_load:: live::no_query autoscale::five_thousand autoscale::changes_are node::a_million node::whatever files:: directives:: profile::"
 skips=$(printf -- '--skip %s ' $alone)
-cargo test --test blackbox -- --ignored --skip bench:: --skip soak:: $skips --test-threads=3 --show-output
-cargo test --test blackbox -- --ignored $alone --test-threads=1 --nocapture
+status=0
+cargo test --test blackbox -- --ignored --skip bench:: --skip soak:: $skips --test-threads=3 --show-output || status=$?
+cargo test --test blackbox -- --ignored $alone --test-threads=1 --nocapture || status=$?
+exit $status
