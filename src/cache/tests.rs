@@ -5,7 +5,7 @@ use std::{
 
 use super::*;
 use crate::{
-    metrics::Registry,
+    metrics::{Counter, Registry},
     wire::{
         Body, Edns, Flags, Name, NameRef, Packet, Query, Question, RData, Rcode, Record, RecordType, Records, Response,
         Soa,
@@ -88,9 +88,15 @@ fn a_truncated_answer_and_a_transfer_are_not_kept() {
 }
 
 fn store(success: u64) -> AnswerCache {
+    counting_store(success).0
+}
+
+/// With the number of answers with data that had to go.
+fn counting_store(success: u64) -> (AnswerCache, Counter) {
     let counter = Registry::new().counter("evicted", "-", &["half"]);
-    let counters = ["success", "denial"].map(|half| counter.with_label_values(&[half]));
-    AnswerCache::new(Bounds { success, denial: 10, stale: Duration::from_secs(60) }, counters)
+    let [of_success, of_denial] = ["success", "denial"].map(|half| counter.with_label_values(&[half]));
+    let bounds = Bounds { success, denial: 10, stale: Duration::from_secs(60) };
+    (AnswerCache::new(bounds, [of_success.clone(), of_denial]), of_success)
 }
 
 fn address_for(seconds: u64) -> (Packet, Storable) {
@@ -100,20 +106,17 @@ fn address_for(seconds: u64) -> (Packet, Storable) {
 
 #[test]
 fn a_newer_answer_sends_nobody_away() {
-    let counter = Registry::new().counter("evicted", "-", &["half"]);
-    let counters = ["success", "denial"].map(|half| counter.with_label_values(&[half]));
-    let cache = AnswerCache::new(Bounds { success: 16, denial: 16, stale: Duration::from_secs(60) }, counters);
+    let (cache, gone) = counting_store(16);
     let keep = |name: &str| {
         let question = Question::new(Name::parse(name).unwrap(), RecordType::A);
         let query = Query::internal(question.clone());
         let (packet, storable) = address_for(30);
         cache.keep(&Key::of(&question, &query), packet, storable, Instant::now(), None);
     };
-    let gone = || counter.with_label_values(&["success"]).get();
     (0..100).for_each(|_| keep("a.test"));
-    assert_eq!((cache.len(Half::Success), gone()), (1, 0));
+    assert_eq!((cache.len(Half::Success), gone.get()), (1, 0));
     (0..100).for_each(|number| keep(&format!("n{number}.test")));
-    assert_eq!(cache.len(Half::Success) + gone(), 101);
+    assert_eq!(cache.len(Half::Success) + gone.get(), 101);
 }
 
 #[test]
