@@ -109,30 +109,9 @@ dnsperf -s 127.0.0.1 -p 5391 -d names -l 2 -c 4 -q 20 >/dev/null 2>&1
 finish cluster
 
 echo "node cache" >&2
-block() {
-    cat <<CONFIG
-$1:53 {
-    errors
-    cache {
-        success 9984 30
-        denial 9984 5
-    }
-    reload
-    loop
-    bind 169.254.20.53 10.96.0.10
-    forward . 127.0.0.1:5390 {
-        $2
-    }
-    prometheus :9253
-    $3
-}
-CONFIG
-}
-{
-    block cluster.local force_tcp "health 169.254.20.53:8080"
-    block in-addr.arpa force_tcp ""
-    block . prefer_udp ""
-} >base
+sed -n '/^  Corefile: |/,/^---/{//d; s/^    //p}' "$OLDPWD/deploy/node-cache.yaml" |
+    sed 's/__PILLAR__LOCAL__DNS__/169.254.20.53/; s/__PILLAR__DNS__DOMAIN__/cluster.local/; s/__PILLAR__DNS__SERVER__/10.96.0.10/
+        s/__PILLAR__CLUSTER__DNS__/127.0.0.1:5390/; s/__PILLAR__UPSTREAM__SERVERS__/127.0.0.1:5390/' >base
 ln -s "$program" node-cache
 within=$inside profiled node ./node-cache -localip 169.254.20.53,10.96.0.10 -conf node.out -basecorefile base -health-port 8080
 until_ $inside curl -sf http://169.254.20.53:8080/health
